@@ -1,0 +1,1 @@
+"""Which incidents open, gain or lose an alert, and close."""

@@ -1,0 +1,234 @@
+"""What is remembered about incidents and alerts, and the changes that one input makes to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from alertbridge.model import Action, Alert, AlertId, Content, Intent, Reporting, Resend, Severity
+
+Place: TypeAlias = tuple[str, str]  # a destination and a key: where at most one incident is open
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """One open-to-close span of one key at one destination.
+
+    Key, rule, content and the rule's choices are those of the moment of opening and never change. `severity` is the
+    highest of the members that fire, `peak` the highest ever reached. `opened_at` is the earliest start of a
+    member, `closed_at` the latest end, None while open. A closed incident may be opened again until `reopen_until`.
+    """
+
+    id: str
+    destination: str
+    reporting: Reporting
+    key: str
+    rule: str
+    rules_hash: str
+    severity: Severity
+    peak: Severity
+    opened_at: datetime
+    closed_at: datetime | None = None
+    service: str = ""
+    resend: Resend = Resend.SEVERITY
+    reopen_window: timedelta = timedelta(0)
+    min_duration: timedelta = timedelta(0)
+    reopen_until: datetime | None = None
+    content: Content = field(default_factory=Content)
+
+    @property
+    def open(self) -> bool:
+        """Whether any member still fires."""
+        return self.closed_at is None
+
+    @property
+    def place(self) -> Place:
+        """The destination and key that this incident occupies."""
+        return (self.destination, self.key)
+
+    @property
+    def occupies(self) -> bool:
+        """Whether an alert of this key may still come here: it is open, or may be opened again."""
+        return self.open or self.reopen_until is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One alert's part in one incident: its latest episode there."""
+
+    incident: str
+    alert: AlertId
+    firing: bool
+    severity: Severity
+    starts_at: datetime
+    ends_at: datetime | None
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was last believed of an alert, whether or not an incident is open for it."""
+
+    alert: AlertId
+    firing: bool
+    starts_at: datetime
+    ends_at: datetime | None
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A firing that may be old news: it counts at `due` unless a resolve comes first."""
+
+    alert: Alert
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out."""
+
+    alert: Alert
+    rules: tuple[str, ...]
+    intents: tuple[Intent, ...]
+    dropped: bool = False
+    doubted: bool = False
+
+
+class Effect(StrEnum):
+    """What one heard alert did to one incident, in the words shown to operators."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"
+    JOINED = "joined"
+    REFIRED = "refired"  # fires again in the incident it belongs to
+    REPEATED = "repeated"
+    LEFT = "left"  # resolved, others still fire
+    CLOSED = "closed"  # resolved, the last one
+    UNKNOWN = "unknown"  # resolved, never heard of: passed on to be safe
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one heard alert: the audit's answer to "what did you do with it".
+
+    `note` explains an empty `effects`: `dropped`, `unmatched`, `doubted`, `already resolved`, ...
+    """
+
+    alert: AlertId
+    status: str
+    rules: tuple[str, ...]
+    effects: tuple[tuple[str, Effect], ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """A destination is to be told of an incident. `skipped` says why it is recorded but never sent.
+
+    `not_before` holds it back, so that an incident that opens again is still one incident.
+    """
+
+    incident: str
+    action: Action
+    severity: Severity
+    not_before: datetime | None = None
+    skipped: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Everything one input changes; stored whole or not at all.
+
+    `opened` names for every new incident the alert and rule that its content is rendered from.
+    `reopened` names incidents whose unsent record is withdrawn.
+    """
+
+    incidents: Mapping[str, Incident] = field(default_factory=dict)
+    members: Mapping[tuple[str, AlertId], Member] = field(default_factory=dict)
+    known: Mapping[AlertId, Known] = field(default_factory=dict)
+    doubts: Mapping[AlertId, Doubt | None] = field(default_factory=dict)
+    opened: Mapping[str, Alert] = field(default_factory=dict)
+    reopened: frozenset[str] = frozenset()
+    announcements: tuple[Announcement, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+
+
+def merged(several: Iterable[Changes]) -> Changes:
+    """One set of changes with the effect of `several`, decided one after the other."""
+    incidents: dict[str, Incident] = {}
+    members: dict[tuple[str, AlertId], Member] = {}
+    known: dict[AlertId, Known] = {}
+    doubts: dict[AlertId, Doubt | None] = {}
+    for changes in several:
+        incidents.update(changes.incidents)
+        members.update(changes.members)
+        known.update(changes.known)
+        doubts.update(changes.doubts)
+    return Changes(incidents=incidents, members=members, known=known, doubts=doubts)
+
+
+class State:
+    """The remembered part of the world that one input can touch.
+
+    Holds open incidents, closed ones that may still be opened again, all members of both, what is known of every
+    alert in the input, and which of them are doubted. `after` gives the state that a set of changes leads to, so that
+    several inputs can be decided one after the other before anything is stored.
+    """
+
+    def __init__(
+        self,
+        *,
+        incidents: Iterable[Incident] = (),
+        members: Iterable[Member] = (),
+        known: Iterable[Known] = (),
+        doubted: Iterable[AlertId] = (),
+    ) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self.members: dict[str, dict[AlertId, Member]] = {}
+        self.known: dict[AlertId, Known] = {item.alert: item for item in known}
+        self.doubted: set[AlertId] = set(doubted)
+        self._latest: dict[Place, str] = {}
+        self._homes: dict[AlertId, dict[str, None]] = {}
+        for incident in incidents:
+            self._put_incident(incident)
+        for member in members:
+            self._put_member(member)
+
+    def latest_at(self, place: Place) -> Incident | None:
+        """The latest incident of that key at that destination that is open or may be opened again."""
+        found = self._latest.get(place)
+        return self.incidents[found] if found else None
+
+    def homes(self, alert: AlertId) -> Iterator[tuple[Incident, Member]]:
+        """The open incidents that this alert belongs to, with its part in each."""
+        for identifier in self._homes.get(alert, ()):
+            incident = self.incidents.get(identifier)
+            if incident is not None and incident.open:
+                yield incident, self.members[identifier][alert]
+
+    def absorb(self, changes: Changes) -> None:
+        """Become the state after `changes`."""
+        for incident in changes.incidents.values():
+            self._put_incident(incident)
+        for member in changes.members.values():
+            self._put_member(member)
+        self.known.update(changes.known)
+        for alert, doubt in changes.doubts.items():
+            if doubt is None:
+                self.doubted.discard(alert)
+            else:
+                self.doubted.add(alert)
+
+    def _put_incident(self, incident: Incident) -> None:
+        self.incidents[incident.id] = incident
+        holder = self._latest.get(incident.place)
+        if incident.occupies and (holder is None or incident.open or not self.incidents[holder].open):
+            self._latest[incident.place] = incident.id
+
+    def _put_member(self, member: Member) -> None:
+        self.members.setdefault(member.incident, {})[member.alert] = member
+        self._homes.setdefault(member.alert, {})[member.incident] = None

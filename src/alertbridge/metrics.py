@@ -1,0 +1,67 @@
+"""What the daemon counts, under the names that dashboards rely on.
+
+One `Metrics` is made in `app.py` and handed to whoever counts; it has its own registry, so that tests and several
+daemons in one process do not meet.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_ATTEMPT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_END_TO_END_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 21600, 86400)
+
+
+class Metrics:
+    """All metric families; the attribute is the name without the prefix `alertbridge_` and the unit's suffix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+
+        def counter(name: str, what: str, labels: tuple[str, ...]) -> Counter:
+            return Counter(f"alertbridge_{name}", what, labels, registry=self.registry)
+
+        def gauge(name: str, what: str, labels: tuple[str, ...] = ()) -> Gauge:
+            return Gauge(f"alertbridge_{name}", what, labels, registry=self.registry)
+
+        def histogram(name: str, what: str, labels: tuple[str, ...], buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(f"alertbridge_{name}", what, labels, buckets=buckets, registry=self.registry)
+
+        self.events = counter("events", "Request bodies by what became of them.", ("source", "outcome"))
+        self.alerts = counter("alerts", "Alerts heard, by status.", ("source", "status"))
+        self.truncated_alerts = counter(
+            "truncated_alerts", "Alerts that a source said it left out of a body.", ("source",)
+        )
+        self.rule_matches = counter("rule_matches", "Alerts matched, by rule.", ("rule",))
+        self.template_failures = counter(
+            "template_failures", "Fields that fell back to their default because a template failed.", ("rule", "field")
+        )
+        self.deliveries = counter(
+            "deliveries", "Attempts and final states of deliveries.", ("destination", "action", "outcome")
+        )
+        self.attempt_seconds = histogram(
+            "attempt_seconds", "How long one attempt took.", ("destination",), _ATTEMPT_BUCKETS
+        )
+        self.end_to_end_seconds = histogram(
+            "end_to_end_seconds",
+            "From the receipt of the alert to its delivery.",
+            ("destination",),
+            _END_TO_END_BUCKETS,
+        )
+        self.incidents_open = gauge("incidents_open", "Incidents that are open.", ("destination",))
+        self.outbox = gauge("outbox", "Deliveries that are not final, by state.", ("destination", "state"))
+        self.outbox_oldest_seconds = gauge(
+            "outbox_oldest_seconds", "Age of the oldest delivery that waits to be sent.", ("destination",)
+        )
+        self.held = gauge("held", "Deliveries held, by what is missing.", ("destination", "missing"))
+        self.destination_paused = gauge(
+            "destination_paused", "1 while a destination is paused for this reason.", ("destination", "reason")
+        )
+        self.rate_budget = gauge(
+            "rate_budget", "Requests that may be sent at once within the rate limit.", ("destination",)
+        )
+        self.inbox = gauge("inbox", "Accepted request bodies that are not decided yet.")
+        self.config_last_reload_successful = gauge(
+            "config_last_reload_successful", "1 if the last load of the configuration succeeded."
+        )
+        self.config_hash = gauge("config_hash", "The first 48 bits of the configuration's hash, as a number.")

@@ -1,0 +1,37 @@
+"""A clock that moves only when a test says so."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+class ManualClock:
+    """Starts at noon. `advance` moves it and wakes whoever has slept long enough."""
+
+    def __init__(self, start: datetime = NOON) -> None:
+        self._now = start
+        self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
+
+    def now(self) -> datetime:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now.timestamp()
+
+    async def sleep(self, span: timedelta) -> None:
+        if span <= timedelta(0):
+            await asyncio.sleep(0)
+            return
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._sleepers.append((self._now + span, done))
+        await done
+
+    def advance(self, span: timedelta) -> None:
+        self._now += span
+        for until, done in self._sleepers:
+            if until <= self._now and not done.done():
+                done.set_result(None)
+        self._sleepers = [(until, done) for until, done in self._sleepers if not done.done()]

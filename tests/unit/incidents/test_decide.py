@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count
+
+import pytest
+
+from alertbridge.incidents.decide import decide
+from alertbridge.incidents.state import Changes, Heard, Incident, State
+from alertbridge.model import Action, Alert, AlertStatus, Intent, Reporting, Resend, Severity
+from tests.support.clock import NOON
+
+MINUTE = timedelta(minutes=1)
+
+
+def at(minutes: float) -> datetime:
+    return NOON + minutes * MINUTE
+
+
+def ids() -> Callable[[], str]:
+    numbers = count(1)
+    return lambda: f"I{next(numbers):06d}"
+
+
+@dataclass
+class World:
+    """Hears bodies one after the other and remembers what was announced."""
+
+    stale_window: timedelta = timedelta(0)
+    state: State = field(default_factory=State)
+    said: list[tuple[str, Action, Severity]] = field(default_factory=list)
+    new_id: Callable[[], str] = field(default_factory=ids)
+    last: Changes = field(default_factory=Changes)
+
+    def hear(self, *heard: Heard, now: float) -> list[tuple[str, str]]:
+        """What this body makes alertbridge say: (key, action)."""
+        self.last = decide(
+            self.state,
+            heard,
+            now=at(now),
+            stale_window=self.stale_window,
+            rules_hash="r1",
+            new_id=self.new_id,
+        )
+        self.state.absorb(self.last)
+        said = [(self.state.incidents[a.incident].key, a.action, a.severity) for a in self.last.announcements]
+        self.said += said
+        return [(key, action.value) for key, action, _ in said]
+
+    def effects(self) -> list[str]:
+        return [effect.value for verdict in self.last.verdicts for _, effect in verdict.effects]
+
+    def notes(self) -> list[str]:
+        return [verdict.note for verdict in self.last.verdicts]
+
+    def incident(self, key: str, destination: str = "elven") -> Incident:
+        return max(
+            (i for i in self.state.incidents.values() if i.place == (destination, key)), key=lambda i: i.id
+        )
+
+
+ELVEN = Intent("elven", Reporting.LIFECYCLE, "K", "rule", Severity.HIGH)
+HIVEL = Intent("hivel", Reporting.RECORD, "K", "rule", Severity.HIGH)
+
+
+def firing(
+    name: str, *intents: Intent, starts: float = 0, dropped: bool = False, doubted: bool = False
+) -> Heard:
+    alert = Alert("prod", name, AlertStatus.FIRING, {"alertname": name}, {}, at(starts), None)
+    return Heard(alert, ("rule",), intents, dropped, doubted)
+
+
+def resolved(name: str, *intents: Intent, starts: float = 0, ends: float = 5, dropped: bool = False) -> Heard:
+    alert = Alert("prod", name, AlertStatus.RESOLVED, {"alertname": name}, {}, at(starts), at(ends))
+    return Heard(alert, ("rule",), intents, dropped)
+
+
+def test_an_alert_opens_an_incident_and_its_resolve_closes_it() -> None:
+    world = World()
+    assert world.hear(firing("a", ELVEN, HIVEL), now=0) == [("K", "alarmed")]
+    assert world.effects() == ["opened", "opened"]
+    assert world.hear(resolved("a", ELVEN, HIVEL), now=5) == [("K", "resolved"), ("K", "record")]
+    assert world.effects() == ["closed", "closed"]
+    incident = world.incident("K", "hivel")
+    assert (incident.opened_at, incident.closed_at) == (at(0), at(5))
+
+
+def test_a_repeat_is_silent_and_only_refreshes_last_seen() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    assert world.hear(firing("a", ELVEN), now=240) == []
+    assert world.effects() == ["repeated"]
+    assert not world.last.incidents
+    (member,) = world.last.members.values()
+    assert member.last_seen == at(240)
+
+
+def test_a_resolve_said_twice_is_silent() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN, HIVEL), now=0)
+    world.hear(resolved("a", ELVEN, HIVEL), now=5)
+    assert world.hear(resolved("a", ELVEN, HIVEL), now=10) == []
+    assert world.notes() == ["already resolved"]
+
+
+def test_an_old_resolve_said_again_closes_nothing_newer() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    world.hear(firing("a", ELVEN, starts=7), now=7)
+    assert world.hear(resolved("a", ELVEN, ends=5), now=8) == []
+    assert world.notes() == ["older than the present episode"]
+    assert world.incident("K").open
+
+
+def test_a_resolve_with_a_start_never_heard_of_ends_the_episode() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN, starts=0), now=0)
+    assert world.hear(resolved("a", ELVEN, starts=3, ends=4), now=5) == [("K", "resolved")]
+
+
+def test_a_later_firing_goes_to_the_stored_incident_whatever_the_rules_say_now() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    moved = replace(ELVEN, key="other", rule="new")
+    assert world.hear(firing("a", moved), now=1) == []
+    assert world.effects() == ["repeated"]
+    assert world.hear(resolved("a", moved), now=5) == [("K", "resolved")]
+
+
+def test_an_alert_that_the_rules_now_drop_still_ends_its_incident() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(firing("a", dropped=True), now=1)
+    assert world.effects() == ["repeated"]
+    assert world.hear(resolved("a", dropped=True), now=5) == [("K", "resolved")]
+
+
+def test_a_destination_added_by_new_rules_is_told_at_the_next_repeat() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    second = replace(ELVEN, destination="elven-2")
+    assert world.hear(firing("a", ELVEN, second), now=1) == [("K", "alarmed")]
+    assert world.effects() == ["repeated", "opened"]
+
+
+def test_an_incident_stays_open_until_its_last_member_has_resolved() -> None:
+    world = World()
+    assert world.hear(firing("a", ELVEN), firing("b", ELVEN, starts=-2), now=0) == [("K", "alarmed")]
+    assert world.incident("K").opened_at == at(-2)
+    assert world.hear(resolved("a", ELVEN, ends=5), firing("b", ELVEN, starts=-2), now=5) == []
+    assert world.effects() == ["repeated", "left"]
+    assert world.hear(resolved("a", ELVEN, ends=5), resolved("b", ELVEN, ends=4), now=6) == [
+        ("K", "resolved")
+    ]
+    assert world.incident("K").closed_at == at(5), "the latest end of a member"
+
+
+def test_a_group_whose_members_change_in_one_flush_stays_one_incident() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN, HIVEL), now=0)
+    assert world.hear(resolved("a", ELVEN, HIVEL), firing("b", ELVEN, HIVEL, starts=5), now=5) == []
+    assert len(world.state.incidents) == 2
+
+
+def test_a_member_that_fires_again_in_an_open_incident_is_one_of_it_still() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), firing("b", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=3), now=3)
+    assert world.hear(firing("a", ELVEN, starts=4), now=4) == []
+    assert world.effects() == ["refired"]
+    world.hear(resolved("b", ELVEN, ends=6), now=6)
+    assert world.incident("K").open
+
+
+def test_severity_is_the_highest_that_fires_and_a_rise_is_announced_once() -> None:
+    world = World()
+    low = replace(ELVEN, severity=Severity.LOW)
+    critical = replace(ELVEN, severity=Severity.CRITICAL)
+    world.hear(firing("a", low), now=0)
+    assert world.hear(firing("b", critical), now=1) == [("K", "alarmed")]
+    world.hear(resolved("b", critical, ends=2), now=2)
+    assert world.incident("K").severity is Severity.LOW
+    assert world.hear(firing("b", critical, starts=3), now=3) == [], "that height was announced before"
+    assert world.incident("K").peak is Severity.CRITICAL
+
+
+def test_a_rise_is_not_announced_where_the_rule_says_never() -> None:
+    world = World()
+    world.hear(firing("a", replace(ELVEN, severity=Severity.LOW, resend=Resend.NEVER)), now=0)
+    assert world.hear(firing("b", replace(ELVEN, severity=Severity.CRITICAL)), now=1) == []
+
+
+def test_a_record_carries_the_highest_severity_reached() -> None:
+    world = World()
+    world.hear(firing("a", replace(HIVEL, severity=Severity.CRITICAL)), firing("b", HIVEL), now=0)
+    world.hear(resolved("a", HIVEL, ends=1), now=1)
+    world.hear(resolved("b", HIVEL, ends=2), now=2)
+    assert world.said[-1] == ("K", Action.RECORD, Severity.CRITICAL)
+
+
+def test_one_alert_may_belong_to_several_incidents() -> None:
+    world = World()
+    team = replace(ELVEN, key="team")
+    assert world.hear(firing("a", ELVEN, team), now=0) == [("K", "alarmed"), ("team", "alarmed")]
+    assert world.hear(firing("a", ELVEN, team), now=1) == []
+    assert world.hear(resolved("a", ELVEN, team), now=5) == [("K", "resolved"), ("team", "resolved")]
+
+
+def test_an_unknown_resolve_is_passed_on_once_per_key_and_makes_no_record() -> None:
+    world = World()
+    said = world.hear(resolved("a", ELVEN, HIVEL), resolved("b", ELVEN, HIVEL), now=5)
+    assert said == [("K", "resolved")]
+    assert world.effects() == ["unknown", "unknown"]
+    assert world.hear(resolved("a", ELVEN, HIVEL), now=6) == []
+
+
+def test_an_unknown_resolve_closes_nothing_while_others_fire_under_its_key() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    assert world.hear(resolved("b", ELVEN), now=5) == []
+    assert world.incident("K").open
+
+
+def test_an_unknown_resolve_is_ignored_where_the_rule_says_so() -> None:
+    world = World()
+    assert world.hear(resolved("a", replace(ELVEN, send_unknown_resolved=False)), now=5) == []
+    assert world.notes() == ["never heard of before"]
+
+
+def test_a_dropped_alert_leaves_no_trace_but_its_verdict() -> None:
+    world = World()
+    assert world.hear(firing("a", dropped=True), now=0) == []
+    assert world.notes() == ["dropped"]
+    assert not world.last.known
+    world.hear(firing("b"), now=0)
+    assert world.notes() == ["no rule matches"]
+
+
+def test_an_alert_that_fires_again_opens_a_new_incident() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    assert world.hear(firing("a", ELVEN, starts=7), now=7) == [("K", "alarmed")]
+    assert len(world.state.incidents) == 2
+
+
+def test_within_the_reopen_window_the_same_incident_opens_again() -> None:
+    world = World()
+    elven, hivel = (replace(i, reopen_window=10 * MINUTE) for i in (ELVEN, HIVEL))
+    world.hear(firing("a", elven, hivel), now=0)
+    world.hear(resolved("a", elven, hivel, ends=5), now=5)
+    (record,) = (a for a in world.last.announcements if a.action is Action.RECORD)
+    assert record.not_before == at(15)
+    assert world.hear(firing("a", elven, hivel, starts=8), now=8) == [("K", "alarmed")]
+    assert world.effects() == ["reopened", "reopened"]
+    assert world.last.reopened == {world.incident("K").id, world.incident("K", "hivel").id}
+    world.hear(resolved("a", elven, hivel, ends=12), now=12)
+    assert len(world.state.incidents) == 2
+    assert world.incident("K", "hivel").opened_at == at(0)
+    assert world.incident("K", "hivel").closed_at == at(12)
+
+
+def test_after_the_reopen_window_a_new_incident_opens() -> None:
+    world = World()
+    elven = replace(ELVEN, reopen_window=10 * MINUTE)
+    world.hear(firing("a", elven), now=0)
+    world.hear(resolved("a", elven, ends=5), now=5)
+    world.hear(firing("a", elven, starts=15), now=15)
+    assert world.effects() == ["opened"]
+
+
+def test_a_short_incident_makes_a_record_that_is_skipped_with_the_reason() -> None:
+    world = World()
+    hivel = replace(HIVEL, min_duration=10 * MINUTE)
+    world.hear(firing("a", hivel), now=0)
+    world.hear(resolved("a", hivel, ends=5), now=5)
+    (record,) = world.last.announcements
+    assert "min_duration" in record.skipped
+
+
+def test_a_firing_that_did_not_start_after_the_last_end_is_doubted_and_a_resolve_settles_it() -> None:
+    world = World(stale_window=1.5 * MINUTE)
+    world.hear(firing("a", ELVEN, HIVEL), now=0)
+    world.hear(resolved("a", ELVEN, HIVEL, ends=5), now=5)
+    assert world.hear(firing("a", ELVEN, HIVEL), now=5.2) == []
+    assert world.notes()[0].startswith("doubted")
+    (doubt,) = world.last.doubts.values()
+    assert doubt is not None
+    assert doubt.due == at(6.7)
+    assert world.hear(resolved("a", ELVEN, HIVEL, ends=5), now=5.4) == []
+    assert world.last.doubts == {("prod", "a"): None}
+
+
+def test_a_doubt_that_runs_out_counts_from_the_previous_end() -> None:
+    world = World(stale_window=1.5 * MINUTE)
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    world.hear(firing("a", ELVEN), now=5.2)
+    assert world.hear(firing("a", ELVEN, doubted=True), now=6.7) == [("K", "alarmed")]
+    assert world.incident("K").opened_at == at(5)
+    assert not world.state.doubted
+
+
+def test_a_real_new_episode_is_not_doubted_and_settles_a_doubt() -> None:
+    world = World(stale_window=1.5 * MINUTE)
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    world.hear(firing("a", ELVEN), now=5.2)
+    assert world.hear(firing("a", ELVEN, starts=5.5), now=5.5) == [("K", "alarmed")]
+    assert world.last.doubts == {("prod", "a"): None}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_order_within_a_body_does_not_matter(order: int) -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    body = [resolved("a", ELVEN), firing("b", ELVEN, starts=5)][::order]
+    assert world.hear(*body, now=5) == []
+
+
+def test_an_incident_that_opens_and_closes_in_one_body_says_both_in_order() -> None:
+    world = World()
+    said = world.hear(firing("a", ELVEN), resolved("a", ELVEN, ends=1), now=2)
+    assert said == [("K", "alarmed"), ("K", "resolved")]
