@@ -1,0 +1,102 @@
+"""What is counted and logged of every decision, once it is on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from alertbridge.incidents.state import Changes, Heard, Incident
+from alertbridge.metrics import Metrics
+from alertbridge.model import Event, EventOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to decide: an event's alerts, or (without an event) one whose doubt has run out.
+
+    `failures` are templates that failed while the rules were asked: rule, field, one sentence.
+    """
+
+    event: Event | None
+    heard: tuple[Heard, ...]
+    truncated: int
+    stale_window: timedelta
+    failures: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """An input and what it changed."""
+
+    input: Input
+    changes: Changes
+
+
+class Chronicle:
+    """Counts into the metrics and writes one log event per step, with the ids to follow one alert by."""
+
+    def __init__(self, *, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._log = structlog.get_logger().bind()
+
+    def decided(self, decision: Decision) -> None:
+        """An event was decided, or a doubt ran out."""
+        self._count(decision)
+        self._tell(decision)
+
+    def failed(self, event: Event, reason: str, error: Exception | None) -> None:
+        """An event could not be decided; `error` is given where its traceback is needed to understand why."""
+        self._metrics.events.labels(event.source, EventOutcome.FAILED.value).inc()
+        self._log.error("event.failed", event_id=event.id, source=event.source, error=reason, exc_info=error)
+
+    def _count(self, decision: Decision) -> None:
+        item = decision.input
+        if item.event is not None:
+            self._metrics.events.labels(item.event.source, EventOutcome.DECIDED.value).inc()
+            if item.truncated:
+                self._metrics.truncated_alerts.labels(item.event.source).inc(item.truncated)
+        for heard in item.heard:
+            self._metrics.alerts.labels(heard.alert.source, heard.alert.status.value).inc()
+            for rule in heard.rules:
+                self._metrics.rule_matches.labels(rule).inc()
+        for rule, name, _ in item.failures:
+            self._metrics.template_failures.labels(rule, name).inc()
+
+    def _tell(self, decision: Decision) -> None:
+        item, changes = decision.input, decision.changes
+        event_id = item.event.id if item.event else None
+        log = self._log.info if changes.incidents or item.truncated else self._log.debug
+        log(
+            "event.decided",
+            event_id=event_id,
+            source=item.heard[0].alert.source if item.heard else None,
+            alerts=len(item.heard),
+            announcements=len(changes.announcements),
+            truncated=item.truncated,
+        )
+        for rule, name, sentence in item.failures:
+            self._log.warning("template.failed", event_id=event_id, rule=rule, field=name, error=sentence)
+        for incident in changes.incidents.values():
+            self._tell_incident(incident, event_id, opened=incident.id in changes.opened)
+
+    def _tell_incident(self, incident: Incident, event_id: str | None, *, opened: bool) -> None:
+        step = "opened" if opened else "changed" if incident.open else "closed"
+        self._log.info(
+            f"incident.{step}",
+            event_id=event_id,
+            incident=incident.id,
+            destination=incident.destination,
+            key=incident.key,
+            rule=incident.rule,
+            severity=incident.severity.word,
+            open=incident.open,
+        )
+        if not opened:
+            return
+        for name, sentence in incident.content.failures.items():
+            self._metrics.template_failures.labels(incident.rule, name).inc()
+            self._log.warning(
+                "template.failed", incident=incident.id, rule=incident.rule, field=name, error=sentence
+            )

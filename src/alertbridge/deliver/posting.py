@@ -1,0 +1,109 @@
+"""From changed incidents to messages in the outbox: compose, withdraw what is overtaken, enter what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.destinations import Destination
+from alertbridge.incidents.state import Announcement, Changes, Incident, State
+from alertbridge.model import Action, Composed, DeliveryState, Message
+from alertbridge.store import outbox
+from alertbridge.store.outbox import Posting
+
+
+class Postings:
+    """The messages of one batch, in order, until they are stored together with the changes they come from.
+
+    `collapsing` names the destinations that are told nothing of an incident that was over before they heard of it.
+    """
+
+    def __init__(
+        self,
+        *,
+        destinations: Mapping[str, Destination],
+        collapsing: frozenset[str],
+        new_id: Callable[[], str],
+        now: datetime,
+    ) -> None:
+        self._destinations = destinations
+        self._collapsing = collapsing
+        self._new_id = new_id
+        self._now = now
+        self._postings: list[Posting] = []
+        self._overtaken: dict[tuple[str, Action], None] = {}
+
+    def add(self, changes: Changes, state: State, *, received_at: datetime) -> None:
+        """Compose what `changes` announce about the incidents of `state`, which is the state after them."""
+        for identifier in sorted(changes.reopened):
+            self._overtake(identifier, Action.RECORD)
+        for announcement in changes.announcements:
+            if announcement.action is Action.ALARMED:
+                self._overtake(announcement.incident, Action.ALARMED)
+            incident = state.incidents[announcement.incident]
+            self._postings.append(self._posting(announcement, incident, received_at))
+
+    async def store(self, connection: AsyncConnection) -> None:
+        """Enter everything into the outbox, in the caller's transaction."""
+        for incident, action in self._overtaken:
+            await outbox.withdraw(connection, incident, action, now=self._now)
+        await outbox.post(connection, self._postings, now=self._now)
+        for posting in self._postings:
+            if posting.action is Action.RESOLVED and posting.destination in self._collapsing:
+                await outbox.collapse(connection, posting.incident, now=self._now)
+
+    def _overtake(self, incident: str, action: Action) -> None:
+        self._overtaken[incident, action] = None
+        self._postings = [
+            replace(posting, state=DeliveryState.SUPERSEDED)
+            if (posting.incident, posting.action) == (incident, action) and posting.state in _UNSENT
+            else posting
+            for posting in self._postings
+        ]
+
+    def _posting(self, announcement: Announcement, incident: Incident, received_at: datetime) -> Posting:
+        composed, state, note = self._compose(announcement, incident)
+        return Posting(
+            id=self._new_id(),
+            incident=incident.id,
+            destination=incident.destination,
+            key=incident.key,
+            action=announcement.action,
+            severity=announcement.severity,
+            state=state,
+            payload=composed.payload,
+            missing=composed.missing,
+            due_at=max(self._now, announcement.not_before or self._now),
+            received_at=received_at,
+            note=note,
+        )
+
+    def _compose(
+        self, announcement: Announcement, incident: Incident
+    ) -> tuple[Composed, DeliveryState, str | None]:
+        destination = self._destinations.get(incident.destination)
+        if destination is None:
+            note = f"destination {incident.destination} is no longer configured; this was never sent"
+            return Composed({}), DeliveryState.DEAD, note
+        composed = destination.compose(
+            Message(
+                incident=incident.id,
+                key=incident.key,
+                action=announcement.action,
+                severity=announcement.severity,
+                content=incident.content,
+                opened_at=incident.opened_at,
+                closed_at=incident.closed_at,
+            )
+        )
+        if announcement.skipped:
+            return composed, DeliveryState.SKIPPED, announcement.skipped
+        if composed.missing:
+            return composed, DeliveryState.HELD, f"missing: {', '.join(composed.missing)}"
+        return composed, DeliveryState.PENDING, None
+
+
+_UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)

@@ -1,0 +1,248 @@
+"""START HERE: what happens to an alert between the request that brought it and the request that passes it on.
+
+    receive      a request body is authenticated, parsed and committed to the inbox; only then comes the 202
+    understand   body → alerts (sources), alert → what the rules want (rules)
+    decide       what that changes in the incidents (incidents)
+    render       the texts of every incident that opened (rules)
+    compose      the messages to be said about every incident that changed (destinations)
+    store        changes and messages, and that the event is decided: in one transaction
+    deliver      each destination's courier takes its messages from the outbox and sends them
+
+`Decider` is the middle of it, from understand to store. It works through the inbox in the order of acceptance; the
+deciding itself is pure, and nothing of it is seen by anyone before all of it is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.chronicle import Chronicle, Decision, Input
+from alertbridge.clock import Clock
+from alertbridge.deliver.posting import Postings
+from alertbridge.destinations import Destination
+from alertbridge.errors import AlertbridgeError, StoreError
+from alertbridge.incidents.decide import decide
+from alertbridge.incidents.state import Changes, Heard, State, merged
+from alertbridge.model import Alert, Event, EventOutcome
+from alertbridge.rules.rulebook import Rulebook
+from alertbridge.sources import Source
+from alertbridge.store import inbox, ledger
+from alertbridge.store.inbox import Decided
+from alertbridge.store.store import Store
+
+_MOST_EVENTS = 200
+_MOST_BYTES = 8 * 1024 * 1024
+_MOST_DOUBTS = 1000
+_IDLE = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """A configured source, as far as deciding goes."""
+
+    parser: Source
+    stale_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What the configuration says about deciding: replaced whole, so that no event meets half of two."""
+
+    feeds: Mapping[str, Feed]
+    rulebook: Rulebook
+    destinations: Mapping[str, Destination]
+    collapsing: frozenset[str] = frozenset()
+
+
+class Decider:
+    """Turns accepted events into incidents and deliveries."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        bridge: Bridge,
+        clock: Clock,
+        new_id: Callable[[], str],
+        chronicle: Chronicle,
+        posted: Callable[[], None],
+    ) -> None:
+        self.bridge = bridge
+        self._store = store
+        self._clock = clock
+        self._new_id = new_id
+        self._chronicle = chronicle
+        self._posted = posted
+        self._wake = asyncio.Event()
+        self._closing = False
+
+    def wake(self) -> None:
+        """Something was accepted."""
+        self._wake.set()
+
+    def close(self) -> None:
+        """Let `run` end when the work at hand is done."""
+        self._closing = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Decide whatever is accepted, and whatever doubt runs out, until `close`."""
+        while not self._closing:
+            self._wake.clear()
+            if not await self.run_once():
+                await self._rest()
+
+    async def run_once(self) -> int:
+        """Decide one batch and return how many events and doubts it held."""
+        try:
+            decisions = await self._store.write(self._decide_batch)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - one bad event must not stop the others; it is found and set aside below
+            return await self._decide_singly()
+        self._report(decisions)
+        return len(decisions)
+
+    async def _rest(self) -> None:
+        due = await self._store.read(ledger.next_doubt)
+        span = _IDLE if due is None else min(_IDLE, max(timedelta(0), due - self._clock.now()))
+        timer = asyncio.ensure_future(self._clock.sleep(span))
+        waking = asyncio.ensure_future(self._wake.wait())
+        await asyncio.wait((timer, waking), return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        waking.cancel()
+
+    async def _decide_batch(self, connection: AsyncConnection, *, most: int = _MOST_EVENTS) -> list[Decision]:
+        """Everything from understand to store, in the transaction of `connection`."""
+        bridge, now = self.bridge, self._clock.now()
+        doubted = await ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
+        events = await inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
+        inputs = [_second_thought(bridge, alert) for alert in doubted]
+        inputs += [understand(bridge, event) for event in events]
+        if not inputs:
+            return []
+        state = await _recall(connection, inputs, now)
+        decisions: list[Decision] = []
+        postings = Postings(
+            destinations=bridge.destinations, collapsing=bridge.collapsing, new_id=self._new_id, now=now
+        )
+        for item in inputs:
+            heard_at = item.event.received_at if item.event else now
+            changes = decide(
+                state,
+                item.heard,
+                now=heard_at,
+                stale_window=item.stale_window,
+                rules_hash=bridge.rulebook.hash,
+                new_id=self._new_id,
+            )
+            changes = render(bridge.rulebook, changes)
+            state.absorb(changes)
+            postings.add(changes, state, received_at=heard_at)
+            decisions.append(Decision(item, changes))
+        await ledger.store(connection, merged(decision.changes for decision in decisions))
+        await postings.store(connection)
+        await inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
+        return decisions
+
+    async def _decide_singly(self) -> int:
+        """One event alone; if it cannot be decided it is marked failed, in front of an operator."""
+        try:
+            decisions = await self._store.write(lambda connection: self._decide_batch(connection, most=1))
+        except StoreError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the reason is kept with the event
+            return await self._set_aside(error)
+        self._report(decisions)
+        return len(decisions)
+
+    async def _set_aside(self, error: Exception) -> int:
+        known = isinstance(error, AlertbridgeError)
+        reason = str(error) if known else f"{type(error).__name__}: {error}"
+        rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
+
+        async def work(connection: AsyncConnection) -> list[Event]:
+            events = await inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
+            failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
+            await inbox.mark(connection, failed, now=now)
+            return events
+
+        for event in await self._store.write(work):
+            self._chronicle.failed(event, reason, None if known else error)
+            return 1
+        raise error  # no event to blame: a doubt, or the store
+
+    def _report(self, decisions: list[Decision]) -> None:
+        for decision in decisions:
+            self._chronicle.decided(decision)
+        if any(decision.changes.announcements for decision in decisions):
+            self._posted()
+
+
+def understand(bridge: Bridge, event: Event) -> Input:
+    """What an event says, and what the rules want for each of its alerts.
+
+    Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
+    """
+    feed = bridge.feeds.get(event.source)
+    if feed is None:
+        raise AlertbridgeError(
+            f"source {event.source} is no longer configured; add it again to decide this event"
+        )
+    said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    heard, failures = [], []
+    for alert in said.alerts:
+        plan = bridge.rulebook.plan(alert)
+        heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
+        failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
+    return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
+
+
+def render(rulebook: Rulebook, changes: Changes) -> Changes:
+    """The same changes, with the content of every incident that opened."""
+    if not changes.opened:
+        return changes
+    rendered = {
+        identifier: replace(
+            changes.incidents[identifier],
+            content=rulebook.render(
+                alert,
+                rule=changes.incidents[identifier].rule,
+                destination=changes.incidents[identifier].destination,
+            ),
+        )
+        for identifier, alert in changes.opened.items()
+    }
+    return replace(changes, incidents={**changes.incidents, **rendered})
+
+
+def _second_thought(bridge: Bridge, alert: Alert) -> Input:
+    plan = bridge.rulebook.plan(alert)
+    heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
+    return Input(None, (heard,), 0, timedelta(0), ())
+
+
+async def _recall(connection: AsyncConnection, inputs: list[Input], now: datetime) -> State:
+    heard = [one for item in inputs for one in item.heard]
+    return await ledger.load(
+        connection,
+        alert_ids=(one.alert.id for one in heard),
+        places=((intent.destination, intent.key) for one in heard for intent in one.intents),
+        now=now,
+    )
+
+
+def _decided(decision: Decision, bridge: Bridge) -> Decided:
+    assert decision.input.event is not None
+    return Decided(
+        decision.input.event.id,
+        EventOutcome.DECIDED,
+        bridge.rulebook.hash,
+        decision.input.truncated,
+        tuple(inbox.told(verdict) for verdict in decision.changes.verdicts),
+    )

@@ -1,0 +1,126 @@
+"""Opening the database: one connection that writes, read-only ones that read, one daemon at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+import orjson
+from sqlalchemy import event
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPool
+
+from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
+
+_READERS = 4
+_BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def database_path(url: str, state_directory: str | None = None) -> Path:
+    """The file that a `sqlite:///…` URL names; a relative one lies in `state_directory`, else where we are."""
+    path = Path(make_url(url).database or "")
+    return Path(state_directory, path) if state_directory and not path.is_absolute() else path
+
+
+def writing_engine(path: Path) -> AsyncEngine:
+    """An engine of exactly one connection, on which every transaction takes the write lock when it begins."""
+    engine = _engine(URL.create("sqlite+aiosqlite", database=str(path)), poolclass=StaticPool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        # SQLAlchemy says BEGIN itself, below: sqlite3 must not begin or commit behind its back.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in (
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "busy_timeout=5000",
+            "foreign_keys=ON",
+            "wal_autocheckpoint=4000",
+            "cache_size=-32768",
+        ):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading_engine(path: Path) -> AsyncEngine:
+    """An engine whose connections can only read."""
+    url = URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=_READERS, max_overflow=0)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA query_only=ON")
+        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.close()
+
+    return engine
+
+
+def _engine(url: URL, **options: object) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        hide_parameters=True,
+        **options,
+    )
+
+
+def lock(path: Path) -> IO[str]:
+    """Hold the database at `path` for this process until the returned file is closed.
+
+    The lock stands on a file of its own beside the database, because SQLite's own locks are released
+    between transactions. Raises StoreLocked if another process holds it, StoreError if the file cannot be made.
+    """
+    lock_path = path.with_name(path.name + ".lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = lock_path.open("a+", encoding="ascii")
+    except OSError as error:
+        raise StoreError(
+            f"{lock_path}: {error.strerror}; give the user that runs alertbridge write access to {path.parent}, "
+            "or set storage.url"
+        ) from error
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.seek(0)
+        holder = file.read().strip() or "unknown"
+        file.close()
+        raise StoreLocked(
+            f"{path}: another alertbridge (pid {holder}) works on this database; stop it, or set another storage.url"
+        ) from error
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def translate(error: Exception) -> StoreError | None:
+    """The StoreError that a driver's error amounts to, or None if it says nothing about the disk."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if not isinstance(cause, sqlite3.Error):
+        return None
+    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFull("the disk is full")
+    if code in _BROKEN:
+        return StoreBroken(f"the database cannot be trusted any more: {cause}")
+    if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
+        return StoreError(f"the database cannot be opened for writing: {cause}")
+    return None

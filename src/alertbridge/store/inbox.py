@@ -1,0 +1,111 @@
+"""SQL on events: what was accepted, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import bindparam, func, literal_column, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.incidents.state import Verdict
+from alertbridge.model import JSON, Event, EventOutcome
+from alertbridge.store.schema import events, to_microseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What is noted on an event once it has been decided, or has failed to be."""
+
+    event: str
+    outcome: EventOutcome
+    rules_hash: str
+    truncated: int = 0
+    alerts: tuple[Mapping[str, JSON], ...] = ()
+    error: str | None = None
+
+
+def row(event: Event, outcome: EventOutcome, error: str | None = None) -> tuple[object, ...]:
+    """The row that `Writer.append` puts on disk for `event`."""
+    return (event.id, event.source, to_microseconds(event.received_at), event.body, outcome.value, error)
+
+
+def told(verdict: Verdict) -> dict[str, JSON]:
+    """A verdict as it is kept with its event and shown to operators."""
+    return {
+        "fingerprint": verdict.alert.fingerprint,
+        "status": verdict.status,
+        "rules": list(verdict.rules),
+        "incidents": [{"id": incident, "effect": effect.value} for incident, effect in verdict.effects],
+        "note": verdict.note,
+    }
+
+
+_WAITING = events.c.outcome == literal_column(
+    f"'{EventOutcome.RECEIVED.value}'"
+)  # as the partial index says it
+_SIZES = (
+    select(events.c.seq, func.length(events.c.body))
+    .where(_WAITING)
+    .order_by(events.c.seq)
+    .limit(bindparam("most"))
+)
+_UNDECIDED = (
+    select(events.c.id, events.c.source, events.c.received_at, events.c.body)
+    .where(_WAITING, events.c.seq <= bindparam("last"))
+    .order_by(events.c.seq)
+)
+_COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
+_DECIDE = (
+    update(events)
+    .where(events.c.id == bindparam("event"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in ("outcome", "decided_at", "rules_hash", "truncated", "alerts", "error")
+        }
+    )
+)
+
+
+async def undecided(connection: AsyncConnection, *, most: int, most_bytes: int) -> list[Event]:
+    """The oldest events that are not decided yet, in the order of their acceptance.
+
+    At most `most` of them, and as many as fit into `most_bytes` of bodies, but at least one if there is any.
+    """
+    sizes = (await connection.execute(_SIZES, {"most": most})).all()
+    room, last = most_bytes, None
+    for seq, size in sizes:
+        if last is not None and size > room:
+            break
+        room, last = room - size, seq
+    if last is None:
+        return []
+    rows = await connection.execute(_UNDECIDED, {"last": last})
+    return [Event(id=r.id, source=r.source, received_at=r.received_at, body=bytes(r.body)) for r in rows]
+
+
+async def count_undecided(connection: AsyncConnection) -> int:
+    """How many events wait to be decided."""
+    return int(await connection.scalar(_COUNT_UNDECIDED) or 0)
+
+
+async def mark(connection: AsyncConnection, decided: Sequence[Decided], *, now: datetime) -> None:
+    """Note what became of events, in the transaction that stores their changes: neither is seen without the other."""
+    if decided:
+        await connection.execute(
+            _DECIDE,
+            [
+                {
+                    "event": item.event,
+                    "outcome": item.outcome.value,
+                    "decided_at": now,
+                    "rules_hash": item.rules_hash,
+                    "truncated": item.truncated,
+                    "alerts": list(item.alerts),
+                    "error": item.error,
+                }
+                for item in decided
+            ],
+        )

@@ -1,0 +1,271 @@
+"""SQL on incidents, their members, and what is known of alerts: loads a State, stores Changes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, TypeVar
+
+import orjson
+from sqlalchemy import Table, and_, delete, or_, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.incidents.state import Changes, Doubt, Incident, Known, Member, Place, State
+from alertbridge.model import Alert, AlertId, AlertStatus, Content, Reporting, Resend, Severity
+from alertbridge.store.schema import alerts, doubts, incidents, members
+
+T = TypeVar("T")
+_CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
+
+
+async def load(
+    connection: AsyncConnection, *, alert_ids: Iterable[AlertId], places: Iterable[Place], now: datetime
+) -> State:
+    """All that is remembered of these alerts and places.
+
+    Read inside the writing transaction: nothing can change between this and the storing of what is decided on it.
+    """
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for source, fingerprint in sorted(set(alert_ids)):
+        by_source[source].append(fingerprint)
+    by_destination: dict[str, list[str]] = defaultdict(list)
+    for destination, key in sorted(set(places)):
+        by_destination[destination].append(key)
+    known = await _known(connection, by_source)
+    found = await _homes(connection, by_source)
+    found |= await _occupants(connection, by_destination, now)
+    return State(
+        incidents=found.values(),
+        members=await _members(connection, sorted(found)),
+        known=known,
+        doubted=await _doubted(connection, by_source),
+    )
+
+
+async def _known(connection: AsyncConnection, by_source: dict[str, list[str]]) -> list[Known]:
+    rows = [
+        row
+        for source, fingerprints in by_source.items()
+        for chunk in _chunks(fingerprints)
+        for row in await connection.execute(
+            select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))
+        )
+    ]
+    return [
+        Known(AlertId(r.source, r.fingerprint), r.firing, r.starts_at, r.ends_at, r.last_seen) for r in rows
+    ]
+
+
+async def _homes(connection: AsyncConnection, by_source: dict[str, list[str]]) -> dict[str, Incident]:
+    found = {}
+    for source, fingerprints in by_source.items():
+        for chunk in _chunks(fingerprints):
+            query = (
+                select(incidents)
+                .join(members, members.c.incident == incidents.c.id)
+                .where(
+                    members.c.source == source,
+                    members.c.fingerprint.in_(chunk),
+                    incidents.c.closed_at.is_(None),
+                )
+            )
+            for row in await connection.execute(query):
+                found[row.id] = _incident(row)
+    return found
+
+
+async def _occupants(
+    connection: AsyncConnection, by_destination: dict[str, list[str]], now: datetime
+) -> dict[str, Incident]:
+    found = {}
+    for destination, keys in by_destination.items():
+        for chunk in _chunks(keys):
+            query = select(incidents).where(
+                incidents.c.destination == destination,
+                incidents.c.key.in_(chunk),
+                or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > now),
+            )
+            for row in await connection.execute(query):
+                found[row.id] = _incident(row)
+    return found
+
+
+async def _members(connection: AsyncConnection, identifiers: Sequence[str]) -> list[Member]:
+    return [
+        _member(row)
+        for chunk in _chunks(identifiers)
+        for row in await connection.execute(select(members).where(members.c.incident.in_(chunk)))
+    ]
+
+
+async def _doubted(connection: AsyncConnection, by_source: dict[str, list[str]]) -> list[AlertId]:
+    return [
+        AlertId(row.source, row.fingerprint)
+        for source, fingerprints in by_source.items()
+        for chunk in _chunks(fingerprints)
+        for row in await connection.execute(
+            select(doubts.c.source, doubts.c.fingerprint).where(
+                doubts.c.source == source, doubts.c.fingerprint.in_(chunk)
+            )
+        )
+    ]
+
+
+async def due_doubts(connection: AsyncConnection, *, now: datetime, most: int) -> list[Alert]:
+    """Doubted alerts whose time has come, oldest first."""
+    rows = await connection.execute(
+        select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(doubts.c.due_at).limit(most)
+    )
+    return [_alert(row.alert) for row in rows]
+
+
+async def next_doubt(connection: AsyncConnection) -> datetime | None:
+    """When the next doubt runs out."""
+    found: datetime | None = await connection.scalar(
+        select(doubts.c.due_at).order_by(doubts.c.due_at).limit(1)
+    )
+    return found
+
+
+async def store(connection: AsyncConnection, changes: Changes) -> None:
+    """Store everything but the deliveries, in the caller's transaction."""
+    await _put(connection, incidents, [_incident_values(incident) for incident in changes.incidents.values()])
+    await _put(connection, members, [_member_values(member) for member in changes.members.values()])
+    await _put(
+        connection,
+        alerts,
+        [
+            {
+                "source": known.alert.source,
+                "fingerprint": known.alert.fingerprint,
+                "firing": known.firing,
+                "starts_at": known.starts_at,
+                "ends_at": known.ends_at,
+                "last_seen": known.last_seen,
+            }
+            for known in changes.known.values()
+        ],
+    )
+    await _store_doubts(connection, changes)
+
+
+async def _store_doubts(connection: AsyncConnection, changes: Changes) -> None:
+    raised = [doubt for doubt in changes.doubts.values() if isinstance(doubt, Doubt)]
+    await _put(
+        connection,
+        doubts,
+        [
+            {
+                "source": doubt.alert.source,
+                "fingerprint": doubt.alert.fingerprint,
+                "due_at": doubt.due,
+                "alert": orjson.loads(orjson.dumps(doubt.alert)),
+            }
+            for doubt in raised
+        ],
+    )
+    for alert, doubt in changes.doubts.items():
+        if doubt is None:
+            await connection.execute(
+                delete(doubts).where(
+                    and_(doubts.c.source == alert.source, doubts.c.fingerprint == alert.fingerprint)
+                )
+            )
+
+
+async def _put(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows, or bring the row of the same primary key up to date."""
+    if not rows:
+        return
+    insert = sqlite.insert(table)
+    key = [column.name for column in table.primary_key]
+    changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
+    await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+
+
+def _incident_values(incident: Incident) -> dict[str, Any]:
+    return {
+        "id": incident.id,
+        "destination": incident.destination,
+        "reporting": incident.reporting.value,
+        "key": incident.key,
+        "rule": incident.rule,
+        "rules_hash": incident.rules_hash,
+        "severity": incident.severity.value,
+        "peak": incident.peak.value,
+        "opened_at": incident.opened_at,
+        "closed_at": incident.closed_at,
+        "service": incident.service,
+        "resend": incident.resend.value,
+        "reopen_window": incident.reopen_window,
+        "min_duration": incident.min_duration,
+        "reopen_until": incident.reopen_until,
+        "content": {
+            "fields": incident.content.fields,
+            "origins": incident.content.origins,
+            "failures": incident.content.failures,
+        },
+    }
+
+
+def _incident(row: Row[Any]) -> Incident:
+    return Incident(
+        id=row.id,
+        destination=row.destination,
+        reporting=Reporting(row.reporting),
+        key=row.key,
+        rule=row.rule,
+        rules_hash=row.rules_hash,
+        severity=Severity(row.severity),
+        peak=Severity(row.peak),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        service=row.service,
+        resend=Resend(row.resend),
+        reopen_window=row.reopen_window,
+        min_duration=row.min_duration,
+        reopen_until=row.reopen_until,
+        content=Content(**row.content),
+    )
+
+
+def _member_values(member: Member) -> dict[str, Any]:
+    return {
+        "incident": member.incident,
+        "source": member.alert.source,
+        "fingerprint": member.alert.fingerprint,
+        "firing": member.firing,
+        "severity": member.severity.value,
+        "starts_at": member.starts_at,
+        "ends_at": member.ends_at,
+        "last_seen": member.last_seen,
+    }
+
+
+def _member(row: Row[Any]) -> Member:
+    return Member(
+        incident=row.incident,
+        alert=AlertId(row.source, row.fingerprint),
+        firing=row.firing,
+        severity=Severity(row.severity),
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        last_seen=row.last_seen,
+    )
+
+
+def _alert(stored: dict[str, Any]) -> Alert:
+    starts_at = datetime.fromisoformat(stored["starts_at"])
+    return Alert(
+        **{**stored, "status": AlertStatus(stored["status"]), "starts_at": starts_at, "ends_at": None}
+    )
+
+
+def _chunks(items: Sequence[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk

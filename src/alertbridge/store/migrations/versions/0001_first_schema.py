@@ -1,0 +1,207 @@
+"""first schema
+
+Revision: 0001.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "alerts",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("firing", sa.Boolean(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_alerts")),
+    )
+    op.create_table(
+        "deliveries",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("incident", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("severity", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
+        sa.Column("missing", sa.JSON(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("paused_for", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("last_outcome", sa.Text(), nullable=True),
+        sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("response", sa.JSON(), nullable=True),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("delivered_at", sa.BigInteger(), nullable=True),
+        sa.Column("settled_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "action IN ('alarmed', 'resolved', 'record', 'deployment')", name=op.f("ck_deliveries_action")
+        ),
+        sa.CheckConstraint(
+            "state IN ('held', 'pending', 'sending', 'delivered', 'superseded', 'skipped', 'dead', 'discarded')",
+            name=op.f("ck_deliveries_state"),
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_deliveries")),
+        sa.UniqueConstraint("id", name=op.f("uq_deliveries_id")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_deliveries_alive",
+            ["destination", "state"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('held', 'pending', 'sending', 'dead')"),
+            postgresql_where=sa.text("state IN ('held', 'pending', 'sending', 'dead')"),
+        )
+        batch_op.create_index(
+            "ix_deliveries_due",
+            ["destination", "next_attempt_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'pending'"),
+            postgresql_where=sa.text("state = 'pending'"),
+        )
+        batch_op.create_index(batch_op.f("ix_deliveries_incident"), ["incident"], unique=False)
+        batch_op.create_index("ix_deliveries_key", ["key"], unique=False)
+        batch_op.create_index(
+            "ix_deliveries_line",
+            ["destination", "key", "seq"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('pending', 'sending')"),
+            postgresql_where=sa.text("state IN ('pending', 'sending')"),
+        )
+        batch_op.create_index("ix_deliveries_settled", ["settled_at"], unique=False)
+
+    op.create_table(
+        "doubts",
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=False),
+        sa.Column("alert", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_doubts")),
+    )
+    with op.batch_alter_table("doubts", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_doubts_due_at"), ["due_at"], unique=False)
+
+    op.create_table(
+        "events",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("decided_at", sa.BigInteger(), nullable=True),
+        sa.Column("rules_hash", sa.Text(), nullable=True),
+        sa.Column("truncated", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("alerts", sa.JSON(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "outcome IN ('received', 'decided', 'malformed', 'failed')", name=op.f("ck_events_outcome")
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_events")),
+        sa.UniqueConstraint("id", name=op.f("uq_events_id")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_events_received_at"), ["received_at"], unique=False)
+        batch_op.create_index(
+            "ix_events_undecided",
+            ["seq"],
+            unique=False,
+            sqlite_where=sa.text("outcome = 'received'"),
+            postgresql_where=sa.text("outcome = 'received'"),
+        )
+
+    op.create_table(
+        "incidents",
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("reporting", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("rule", sa.Text(), nullable=False),
+        sa.Column("rules_hash", sa.Text(), nullable=False),
+        sa.Column("severity", sa.SmallInteger(), nullable=False),
+        sa.Column("peak", sa.SmallInteger(), nullable=False),
+        sa.Column("opened_at", sa.BigInteger(), nullable=False),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("resend", sa.Text(), nullable=False),
+        sa.Column("reopen_window", sa.BigInteger(), nullable=False),
+        sa.Column("min_duration", sa.BigInteger(), nullable=False),
+        sa.Column("reopen_until", sa.BigInteger(), nullable=True),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.CheckConstraint("reporting IN ('lifecycle', 'record')", name=op.f("ck_incidents_reporting")),
+        sa.CheckConstraint("resend IN ('never', 'severity', 'change')", name=op.f("ck_incidents_resend")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
+    )
+    with op.batch_alter_table("incidents", schema=None) as batch_op:
+        batch_op.create_index("ix_incidents_key", ["key"], unique=False)
+        batch_op.create_index(
+            "ix_incidents_reopenable",
+            ["destination", "key"],
+            unique=False,
+            sqlite_where=sa.text("reopen_until IS NOT NULL"),
+            postgresql_where=sa.text("reopen_until IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "uq_incidents_open",
+            ["destination", "key"],
+            unique=True,
+            sqlite_where=sa.text("closed_at IS NULL"),
+            postgresql_where=sa.text("closed_at IS NULL"),
+        )
+
+    op.create_table(
+        "attempts",
+        sa.Column("delivery", sa.Text(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["delivery"], ["deliveries.id"], name=op.f("fk_attempts_delivery"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("delivery", "number", name=op.f("pk_attempts")),
+    )
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.create_index("ix_attempts_destination", ["destination", "started_at"], unique=False)
+        batch_op.create_index("ix_attempts_key", ["destination", "key", "action", "started_at"], unique=False)
+
+    op.create_table(
+        "members",
+        sa.Column("incident", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("firing", sa.Boolean(), nullable=False),
+        sa.Column("severity", sa.SmallInteger(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["incident"], ["incidents.id"], name=op.f("fk_members_incident"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("incident", "source", "fingerprint", name=op.f("pk_members")),
+    )
+    with op.batch_alter_table("members", schema=None) as batch_op:
+        batch_op.create_index("ix_members_alert", ["source", "fingerprint"], unique=False)

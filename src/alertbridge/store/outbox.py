@@ -1,0 +1,332 @@
+"""SQL on deliveries and attempts: what waits, what is being sent, what became of it.
+
+States only move along `held → pending → sending → delivered | dead`, back from `sending` to `pending` for
+another try, and sideways to `superseded`, `skipped`, `discarded`. One writing connection makes every statement here
+atomic against every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy.engine import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.model import JSON, Action, DeliveryState, Severity
+from alertbridge.store.schema import attempts, deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """A delivery about to enter the outbox."""
+
+    id: str
+    incident: str
+    destination: str
+    key: str
+    action: Action
+    severity: Severity
+    state: DeliveryState
+    payload: Mapping[str, JSON]
+    missing: tuple[str, ...]
+    due_at: datetime
+    received_at: datetime
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is ours to send now. `attempt` counts from 1."""
+
+    id: str
+    incident: str
+    destination: str
+    key: str
+    action: Action
+    payload: Mapping[str, JSON]
+    attempt: int
+    created_at: datetime
+    received_at: datetime
+    paused_for: timedelta
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a claimed delivery is to be left after its attempt."""
+
+    state: DeliveryState
+    outcome: str
+    error: str | None
+    next_attempt_at: datetime | None
+    status: int | None = None
+    response: Mapping[str, JSON] | None = None
+    reference: str | None = None
+
+
+_UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
+_AHEAD = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+
+
+async def withdraw(connection: AsyncConnection, incident: str, action: Action, *, now: datetime) -> int:
+    """Supersede the unsent deliveries of this incident and action: a newer truth takes their place."""
+    result = await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.incident == incident,
+            deliveries.c.action == action.value,
+            deliveries.c.state.in_(_UNSENT),
+        )
+        .values(state=DeliveryState.SUPERSEDED.value, settled_at=now, next_attempt_at=None)
+    )
+    return result.rowcount
+
+
+async def collapse(connection: AsyncConnection, incident: str, *, now: datetime) -> None:
+    """Skip all that waits to be said of an incident whose `alarmed` was never tried: nobody has heard of it."""
+    said = deliveries.c.incident == incident
+    tried = exists().where(said, deliveries.c.attempts > 0)
+    alarmed = exists().where(
+        said, deliveries.c.action == Action.ALARMED.value, deliveries.c.state.in_(_UNSENT)
+    )
+    decided = (await connection.execute(select(~tried, alarmed))).one()
+    if all(decided):
+        await connection.execute(
+            update(deliveries)
+            .where(said, deliveries.c.state.in_(_UNSENT))
+            .values(
+                state=DeliveryState.SKIPPED.value,
+                settled_at=now,
+                next_attempt_at=None,
+                last_error="the incident was over before this was sent (collapse: true)",
+            )
+        )
+
+
+async def post(connection: AsyncConnection, postings: Sequence[Posting], *, now: datetime) -> None:
+    """Enter deliveries, in order."""
+    if not postings:
+        return
+    await connection.execute(
+        insert(deliveries),
+        [
+            {
+                "id": posting.id,
+                "incident": posting.incident,
+                "destination": posting.destination,
+                "key": posting.key,
+                "action": posting.action.value,
+                "severity": posting.severity.value,
+                "state": posting.state.value,
+                "payload": posting.payload,
+                "missing": list(posting.missing),
+                "next_attempt_at": posting.due_at if posting.state is DeliveryState.PENDING else None,
+                "last_error": posting.note,
+                "received_at": posting.received_at,
+                "created_at": now,
+                "settled_at": None if posting.state.value in _UNSENT else now,
+            }
+            for posting in postings
+        ],
+    )
+
+
+async def claim(
+    connection: AsyncConnection, destination: str, *, now: datetime, most: int, key_interval: timedelta
+) -> list[Claim]:
+    """Take up to `most` due deliveries, each the first in the line of its key, and note that an attempt begins.
+
+    A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
+    flight and keeps its order.
+    """
+    rows = await connection.execute(_due(destination, now, most))
+    taken = [row for row in rows if not key_interval or await _may_follow(connection, row, now, key_interval)]
+    if not taken:
+        return []
+    await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_([row.id for row in taken]))
+        .values(state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None)
+    )
+    claims = [_claim(row, now) for row in taken]
+    await connection.execute(
+        insert(attempts),
+        [
+            {
+                "delivery": c.id,
+                "number": c.attempt,
+                "destination": c.destination,
+                "key": c.key,
+                "action": c.action.value,
+                "started_at": now,
+            }
+            for c in claims
+        ],
+    )
+    return claims
+
+
+def _due(destination: str, now: datetime, most: int) -> Any:
+    ahead = deliveries.alias("ahead")
+    return (
+        select(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.PENDING.value,
+            deliveries.c.next_attempt_at <= now,
+            ~exists().where(
+                ahead.c.destination == deliveries.c.destination,
+                ahead.c.key == deliveries.c.key,
+                ahead.c.seq < deliveries.c.seq,
+                ahead.c.state.in_(_AHEAD),
+            ),
+        )
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.seq)
+        .limit(most)
+    )
+
+
+async def _may_follow(connection: AsyncConnection, row: Row[Any], now: datetime, interval: timedelta) -> bool:
+    """Whether the same action was last said on this key long enough ago; if not, put this one off until then."""
+    last: datetime | None = await connection.scalar(
+        select(func.max(attempts.c.started_at)).where(
+            attempts.c.destination == row.destination,
+            attempts.c.key == row.key,
+            attempts.c.action == row.action,
+            attempts.c.delivery != row.id,
+            attempts.c.outcome.in_(("delivered", "ambiguous")),
+        )
+    )
+    if last is None or last + interval <= now:
+        return True
+    await connection.execute(
+        update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=last + interval)
+    )
+    return False
+
+
+async def settle(connection: AsyncConnection, claimed: Claim, result: Result, *, now: datetime) -> bool:
+    """Leave a claimed delivery as its attempt made it.
+
+    The guard on state and attempt makes a late settlement of an attempt that was given up harmless: it returns False.
+    """
+    final = result.state not in {DeliveryState.PENDING, DeliveryState.HELD}
+    done = await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == claimed.id,
+            deliveries.c.state == DeliveryState.SENDING.value,
+            deliveries.c.attempts == claimed.attempt,
+        )
+        .values(
+            state=result.state.value,
+            last_outcome=result.outcome,
+            last_error=result.error,
+            next_attempt_at=result.next_attempt_at,
+            response=result.response,
+            reference=result.reference,
+            delivered_at=now if result.state is DeliveryState.DELIVERED else None,
+            settled_at=now if final else None,
+        )
+    )
+    await connection.execute(
+        update(attempts)
+        .where(attempts.c.delivery == claimed.id, attempts.c.number == claimed.attempt)
+        .values(finished_at=now, outcome=result.outcome, status=result.status, error=result.error)
+    )
+    return done.rowcount == 1
+
+
+async def recover(connection: AsyncConnection, *, now: datetime) -> int:
+    """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again."""
+    reason = "the daemon stopped while this was being sent; it may have arrived"
+    await connection.execute(
+        update(attempts)
+        .where(attempts.c.finished_at.is_(None))
+        .values(finished_at=now, outcome="ambiguous", error=reason)
+    )
+    done = await connection.execute(
+        update(deliveries)
+        .where(deliveries.c.state == DeliveryState.SENDING.value)
+        .values(
+            state=DeliveryState.PENDING.value,
+            next_attempt_at=now,
+            last_outcome="ambiguous",
+            last_error=reason,
+        )
+    )
+    return done.rowcount
+
+
+async def expire_held(
+    connection: AsyncConnection, destination: str, *, now: datetime, hold_for: timedelta
+) -> int:
+    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator."""
+    done = await connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.HELD.value,
+            deliveries.c.created_at <= now - hold_for,
+        )
+        .values(
+            state=DeliveryState.DEAD.value,
+            settled_at=now,
+            last_error=f"held for {hold_for} and never completed",
+        )
+    )
+    return done.rowcount
+
+
+async def add_pause(
+    connection: AsyncConnection, destination: str, *, since: datetime, until: datetime
+) -> None:
+    """Let the time that a destination was paused not count to the age of what waited there."""
+    waiting = deliveries.c.state.in_(_AHEAD)
+    await connection.execute(
+        update(deliveries)
+        .where(and_(deliveries.c.destination == destination, waiting, deliveries.c.created_at <= until))
+        .values(paused_for=deliveries.c.paused_for + (until - since))
+    )
+
+
+async def next_due(connection: AsyncConnection, destination: str, *, now: datetime) -> datetime | None:
+    """When the next delivery that is not due yet will be."""
+    found: datetime | None = await connection.scalar(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.PENDING.value,
+            deliveries.c.next_attempt_at > now,
+        )
+    )
+    return found
+
+
+async def recent_starts(connection: AsyncConnection, destination: str, *, since: datetime) -> list[datetime]:
+    """When the attempts since `since` began, in order."""
+    rows = await connection.execute(
+        select(attempts.c.started_at)
+        .where(attempts.c.destination == destination, attempts.c.started_at > since)
+        .order_by(attempts.c.started_at)
+    )
+    return [row.started_at for row in rows]
+
+
+def _claim(row: Row[Any], now: datetime) -> Claim:
+    return Claim(
+        id=row.id,
+        incident=row.incident,
+        destination=row.destination,
+        key=row.key,
+        action=Action(row.action),
+        payload=row.payload,
+        attempt=row.attempts + 1,
+        created_at=row.created_at,
+        received_at=row.received_at,
+        paused_for=row.paused_for,
+        started_at=now,
+    )

@@ -1,0 +1,260 @@
+"""The tables. Migrations bring a database here; a test holds the two against each other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from typing_extensions import override
+
+from alertbridge.model import Action, DeliveryState, EventOutcome, Reporting, Resend
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 in UTC, exact."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware UTC datetime, stored as microseconds since 1970: sorts, compares and indexes on every engine."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        return None if value is None else to_microseconds(value)
+
+    @override
+    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+class Span(TypeDecorator[timedelta]):
+    """A timedelta, stored as microseconds."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:
+        return None if value is None else value // _MICROSECOND
+
+    @override
+    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:
+        return None if value is None else timedelta(microseconds=value)
+
+
+def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{word.value}'" for word in words)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+# SQLite numbers rows by itself only for a column declared INTEGER.
+_Sequence = BigInteger().with_variant(Integer, "sqlite")
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("source", Text, nullable=False),
+    Column("received_at", Instant, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("decided_at", Instant),
+    Column("rules_hash", Text),
+    Column("truncated", Integer, nullable=False, server_default="0"),
+    Column("alerts", JSON),  # what became of each alert
+    Column("error", Text),
+    _one_of("outcome", EventOutcome),
+    sqlite_autoincrement=True,
+)
+_undecided = events.c.outcome == EventOutcome.RECEIVED.value
+Index("ix_events_undecided", events.c.seq, sqlite_where=_undecided, postgresql_where=_undecided)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("reporting", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("rule", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("peak", SmallInteger, nullable=False),
+    Column("opened_at", Instant, nullable=False),
+    Column("closed_at", Instant),
+    Column("service", Text, nullable=False),
+    Column("resend", Text, nullable=False),
+    Column("reopen_window", Span, nullable=False),
+    Column("min_duration", Span, nullable=False),
+    Column("reopen_until", Instant),
+    Column("content", JSON, nullable=False),
+    _one_of("reporting", Reporting),
+    _one_of("resend", Resend),
+)
+# One key at one destination is one incident: the database itself refuses a second open one.
+_open = incidents.c.closed_at.is_(None)
+Index(
+    "uq_incidents_open",
+    incidents.c.destination,
+    incidents.c.key,
+    unique=True,
+    sqlite_where=_open,
+    postgresql_where=_open,
+)
+_reopenable = incidents.c.reopen_until.is_not(None)
+Index(
+    "ix_incidents_reopenable",
+    incidents.c.destination,
+    incidents.c.key,
+    sqlite_where=_reopenable,
+    postgresql_where=_reopenable,
+)
+Index("ix_incidents_key", incidents.c.key)
+
+members = Table(
+    "members",
+    metadata,
+    Column("incident", Text, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("firing", Boolean, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),
+    Column("last_seen", Instant, nullable=False),
+)
+Index("ix_members_alert", members.c.source, members.c.fingerprint)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("firing", Boolean, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),
+    Column("last_seen", Instant, nullable=False),
+)
+
+doubts = Table(
+    "doubts",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("due_at", Instant, nullable=False, index=True),
+    Column("alert", JSON, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("incident", Text, nullable=False, index=True),
+    Column("destination", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("severity", SmallInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("payload", JSON, nullable=False),
+    Column("missing", JSON, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("next_attempt_at", Instant),
+    Column("paused_for", Span, nullable=False, server_default="0"),
+    Column("last_outcome", Text),
+    Column("last_error", Text),
+    Column("response", JSON),
+    Column("reference", Text),
+    Column("received_at", Instant, nullable=False),
+    Column("created_at", Instant, nullable=False),
+    Column("delivered_at", Instant),
+    Column("settled_at", Instant),
+    _one_of("action", Action),
+    _one_of("state", DeliveryState),
+    sqlite_autoincrement=True,
+)
+_waiting = deliveries.c.state == DeliveryState.PENDING.value
+_ahead = deliveries.c.state.in_((DeliveryState.PENDING.value, DeliveryState.SENDING.value))
+_alive = deliveries.c.state.in_(
+    (
+        DeliveryState.HELD.value,
+        DeliveryState.PENDING.value,
+        DeliveryState.SENDING.value,
+        DeliveryState.DEAD.value,
+    )
+)
+Index(
+    "ix_deliveries_due",
+    deliveries.c.destination,
+    deliveries.c.next_attempt_at,
+    sqlite_where=_waiting,
+    postgresql_where=_waiting,
+)
+Index(
+    "ix_deliveries_line",
+    deliveries.c.destination,
+    deliveries.c.key,
+    deliveries.c.seq,
+    sqlite_where=_ahead,
+    postgresql_where=_ahead,
+)
+Index(
+    "ix_deliveries_alive",
+    deliveries.c.destination,
+    deliveries.c.state,
+    sqlite_where=_alive,
+    postgresql_where=_alive,
+)
+Index("ix_deliveries_settled", deliveries.c.settled_at)
+Index("ix_deliveries_key", deliveries.c.key)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("delivery", Text, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("finished_at", Instant),
+    Column("outcome", Text),
+    Column("status", Integer),
+    Column("error", Text),
+)
+Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
+Index("ix_attempts_key", attempts.c.destination, attempts.c.key, attempts.c.action, attempts.c.started_at)
