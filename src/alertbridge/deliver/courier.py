@@ -79,6 +79,10 @@ class Courier:
         """Something may be due."""
         self._wake.set()
 
+    async def open(self) -> None:
+        """Make ready to send."""
+        await self._transport.open()
+
     def close(self) -> None:
         """Claim nothing more; `run` ends at once, what is in flight goes on until `drained`."""
         self._closing = True
@@ -94,6 +98,7 @@ class Courier:
         for task in self._flying:
             task.cancel()
         await asyncio.gather(*self._flying, return_exceptions=True)
+        await self._transport.close()
 
     async def run(self) -> None:
         """Send whatever is due until `close`."""

@@ -1,0 +1,40 @@
+"""The mistakes found so far, in the order in which an operator reads the files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alertbridge.errors import Problem
+
+
+class Findings:
+    """Collects Problems over several files and steps."""
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+        self._files: list[str] = []
+        self._unreadable: set[tuple[str, str]] = set()
+
+    def read(self, file: str, problems: Iterable[Problem]) -> None:
+        """Take what reading `file` found. What later steps say of the same settings would be noise."""
+        self._files.append(file)
+        for problem in problems:
+            self._problems.append(problem)
+            if problem.field:
+                self._unreadable.add((problem.file, problem.field))
+
+    def add(self, problems: Iterable[Problem]) -> None:
+        """Take what a later step found."""
+        for problem in problems:
+            if (problem.file, problem.field) not in self._unreadable:
+                self._problems.append(problem)
+
+    def all(self) -> tuple[Problem, ...]:
+        """Every mistake once, by file in the order of reading, then by place."""
+        order = {file: index for index, file in reversed(list(enumerate(self._files)))}
+        return tuple(
+            sorted(
+                dict.fromkeys(self._problems),
+                key=lambda problem: (order.get(problem.file, 0), problem.line, problem.column),
+            )
+        )

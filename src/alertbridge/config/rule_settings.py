@@ -1,0 +1,199 @@
+"""Rules and what belongs to them, in the main file and in rule files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from alertbridge.config.refuse import expected, refused
+from alertbridge.config.section import Section
+from alertbridge.config.units import Duration
+from alertbridge.config.values import Switch, Text, one_of
+from alertbridge.destinations.change import pull_request_number, repository_url
+from alertbridge.model import Resend
+
+_RESEND: Final = {each.value: each for each in (Resend.NEVER, Resend.SEVERITY)}
+_CONDITION: Final[dict[str, Any]] = {
+    "type": "array",
+    "items": {
+        "anyOf": [
+            {"type": "string", "examples": ['severity =~ "critical|page"']},
+            {"type": "array"},
+            {
+                "type": "object",
+                "required": ["any"],
+                "additionalProperties": False,
+                "properties": {"any": {"type": "array"}},
+            },
+        ]
+    },
+}
+
+
+def _resend(value: object) -> Resend:
+    if value == Resend.CHANGE:
+        raise refused("`change` is not supported yet by this version", "write never or severity")
+    return one_of(_RESEND)(value)
+
+
+ResendWord = Annotated[
+    Resend, BeforeValidator(_resend), WithJsonSchema({"type": "string", "enum": list(_RESEND)})
+]
+UnknownResolved = Annotated[
+    Literal["send", "ignore"], BeforeValidator(one_of({"send": "send", "ignore": "ignore"}))
+]
+
+
+class SendSettings(Section):
+    """What one destination is sent. The other keys are the fields of that destination, each a template."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="allow")
+
+    severity: Text | None = Field(
+        None,
+        description="A severity, or a template that gives one or a value known under `severities:`.",
+        examples=["critical", "{{ labels.severity }}"],
+    )
+    resend: ResendWord | None = Field(
+        None, description="As on the rule, for this destination alone.", examples=["never"]
+    )
+    unknown_resolved: UnknownResolved | None = Field(
+        None, description="As on the rule, for this destination alone.", examples=["ignore"]
+    )
+
+
+def sendings(value: object) -> object:
+    """`send:` as a mapping, whichever of its two forms it has: a list of names stands for empty mappings."""
+    if isinstance(value, list):
+        for item in value:
+            if not isinstance(item, str):
+                raise refused(
+                    "the list holds something that is not a destination's name",
+                    "to set fields, write `send:` as a mapping: the name, a colon, and the fields below it",
+                )
+        return {name: {} for name in value}
+    if isinstance(value, str):
+        raise refused("expected a list or a mapping, got text", "write the name in brackets: [name]")
+    if not isinstance(value, Mapping):
+        raise expected("a list or a mapping", value)
+    return {name: {} if fields is None else fields for name, fields in value.items()}
+
+
+class RuleSettings(Section):
+    """One mapping rule. The first that matches an alert decides, unless it says `continue: true`."""
+
+    name: Text = Field(description="The rule's name, unique over all files.", examples=["payments-critical"])
+    when: Annotated[Any, WithJsonSchema(_CONDITION)] = Field(
+        default_factory=list,
+        description="Alertmanager matchers that must all hold; `any:` groups alternatives. Absent: every alert.",
+        examples=[['severity =~ "critical|page"', "team = payments"], [{"any": ["env = dev", "env = test"]}]],
+    )
+    key: Text | None = Field(
+        None,
+        description="What ties opening and closing together; may use labels, source, fingerprint and service.",
+        examples=["{{ labels.cluster }}/{{ labels.alertname }}"],
+    )
+    service: Text | None = Field(
+        None,
+        description="The service concerned; `labels.service` unless said.",
+        examples=["{{ labels.app }}"],
+    )
+    drop: Switch = Field(
+        default=False, description="Whether matching alerts go nowhere, on purpose.", examples=[True]
+    )
+    continues: Switch = Field(
+        default=False, alias="continue", description="Whether later rules are tried too.", examples=[True]
+    )
+    reopen_window: Duration = Field(
+        timedelta(0),
+        description="An alert that fires again within this time reopens its incident.",
+        examples=["10m"],
+    )
+    min_duration: Duration = Field(
+        timedelta(0), description="Shorter incidents make no record at Hivel.", examples=["2m"]
+    )
+    resend: ResendWord = Field(
+        Resend.SEVERITY,
+        description="Whether an open incident is announced again when its severity rises.",
+        examples=["severity", "never"],
+    )
+    unknown_resolved: UnknownResolved = Field(
+        "send", description="What to do with the resolve of an alert never seen.", examples=["ignore"]
+    )
+    send: Annotated[dict[str, SendSettings], BeforeValidator(sendings)] = Field(
+        default_factory=dict,
+        description="Where matching alerts go: a list of destinations, or a mapping with the fields to set.",
+        examples=[["elven"], {"elven": {"title": "{{ annotations.summary }}"}, "hivel": None}],
+    )
+
+    @model_validator(mode="after")
+    def _send_or_drop(self) -> Self:
+        if self.drop and self.send:
+            raise refused("the rule both sends and drops", "remove either `send` or `drop`")
+        if not self.drop and not self.send:
+            raise refused("the rule neither sends nor drops", "add `send: [...]` or `drop: true`")
+        return self
+
+
+def _named(value: dict[str, Any]) -> dict[str, Any]:
+    name = value.get("name")
+    if not isinstance(name, str) or not name.strip():
+        raise refused("the test has no name", "add `name:` and a sentence that says what it shows")
+    return value
+
+
+Tests = tuple[Annotated[dict[str, Any], AfterValidator(_named)], ...]
+
+
+def without_empty(value: object) -> object:
+    """A section whose lines are all commented out counts as absent."""
+    if not isinstance(value, dict):
+        return value
+    return {name: part for name, part in value.items() if part is not None}
+
+
+class RuleFile(Section):
+    """A rule file."""
+
+    rules: tuple[RuleSettings, ...] = Field(
+        (), description="Rules, tried in this order.", examples=[[{"name": "everything", "send": ["elven"]}]]
+    )
+    tests: Tests = Field(
+        (),
+        description="Examples of what the rules do, run by `alertbridge test`.",
+        examples=[[{"name": "noise goes nowhere", "alert": {"labels": {}}, "expect": {"dropped": True}}]],
+    )
+
+    _without_empty = model_validator(mode="before")(without_empty)
+
+
+def _repository(value: str) -> str:
+    if not repository_url(value):
+        raise refused(
+            "this is not a repository's address", "write for example https://github.com/acme/checkout"
+        )
+    return value
+
+
+def _pull_request(value: object) -> str:
+    number = pull_request_number(value) if isinstance(value, str | int) else ""
+    if not number:
+        raise refused("this is not the number of a pull request", "write for example 44")
+    return number
+
+
+class ServiceSettings(Section):
+    """What is known of a service, for incidents whose rule and alert do not say it."""
+
+    repo_url: Annotated[Text, AfterValidator(_repository)] | None = Field(
+        None, description="The repository of its code.", examples=["https://github.com/acme/checkout"]
+    )
+    pr_number: (
+        Annotated[str, BeforeValidator(_pull_request), WithJsonSchema({"type": ["string", "integer"]})] | None
+    ) = Field(None, description="The pull request to lay its incidents to.", examples=[44])
+    affected_systems: tuple[Text, ...] = Field(
+        (), description="The systems that suffer with it.", examples=[["checkout-api", "payments-db"]]
+    )

@@ -1,0 +1,60 @@
+"""What all sections of the settings share: frozen, no unknown keys, secrets with their `_file` twins."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic.fields import FieldInfo
+
+from alertbridge.config.refuse import expected
+from alertbridge.model import Secret
+
+
+def _read_secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if isinstance(value, str):
+        return Secret(value)
+    raise expected("text", value)
+
+
+SecretText = Annotated[
+    Secret,
+    BeforeValidator(_read_secret),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "minLength": 1}),
+]
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether the field holds a secret, or may."""
+    return _mentions(field.annotation, Secret)
+
+
+def _mentions(annotation: Any, wanted: type) -> bool:
+    return annotation is wanted or any(_mentions(each, wanted) for each in get_args(annotation))
+
+
+def _offer_files(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Say in the JSON Schema that a needed secret `x` may be given as `x_file` instead."""
+    secrets = [name for name, field in model.model_fields.items() if is_secret(field) and field.is_required()]
+    if not secrets:
+        return
+    schema["required"] = [name for name in schema["required"] if name not in secrets]
+    schema["allOf"] = [{"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
+
+
+class Section(BaseModel):
+    """One mapping of the configuration.
+
+    A secret `x` without a default is needed, as `x` or as `x_file`; `secrets.py` sees to it and fills `x`.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        arbitrary_types_allowed=True,
+        json_schema_extra=_offer_files,
+    )

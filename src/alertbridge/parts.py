@@ -1,0 +1,115 @@
+"""From settings to parts: what each section of the configuration stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from alertbridge.clock import Clock
+from alertbridge.config.destination_settings import DestinationSettings, ElvenSettings, HivelSettings
+from alertbridge.config.load import Configuration
+from alertbridge.config.settings import Settings
+from alertbridge.config.source_settings import AuthSettings
+from alertbridge.deliver.budget import RateLimit
+from alertbridge.deliver.courier import Courier, Policy
+from alertbridge.deliver.transport import Route, Transport
+from alertbridge.destinations import Destination
+from alertbridge.destinations.elven import Elven
+from alertbridge.destinations.hivel import Hivel
+from alertbridge.metrics import Metrics
+from alertbridge.pipeline import Bridge, Feed
+from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
+from alertbridge.receive.routes import Endpoint
+from alertbridge.sources.alertmanager import Alertmanager
+from alertbridge.store.store import Store
+
+
+def bridge(configuration: Configuration) -> Bridge:
+    """What deciding needs of a configuration."""
+    settings = configuration.settings
+    return Bridge(
+        feeds={name: Feed(Alertmanager(), one.stale_window) for name, one in settings.sources.items()},
+        rulebook=configuration.rulebook,
+        destinations={name: destination(name, one) for name, one in settings.destinations.items()},
+        collapsing=frozenset(name for name, one in settings.destinations.items() if one.collapse),
+    )
+
+
+def endpoints(settings: Settings) -> dict[str, Endpoint]:
+    """What receiving needs of every source."""
+    return {
+        name: Endpoint(
+            name=name,
+            parser=Alertmanager(),
+            authentication=_authentication(one.auth) if one.auth else None,
+            allow_from=tuple(one.allow_from),
+        )
+        for name, one in settings.sources.items()
+    }
+
+
+def destination(name: str, settings: DestinationSettings) -> Destination:
+    """The API that a section of `destinations:` names."""
+    match settings:
+        case ElvenSettings():
+            return Elven(name=name, url=settings.url, extra_fields=settings.extra_fields)
+        case HivelSettings():
+            return Hivel(
+                name=name,
+                base_url=settings.base_url,
+                path=settings.path,
+                token=settings.token,
+                auth_header=settings.auth_header,
+                severities=settings.severities,
+                keep_git_suffix=settings.keep_git_suffix,
+            )
+
+
+def courier(
+    name: str,
+    settings: DestinationSettings,
+    *,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+    chance: Callable[[], float],
+    clean: Callable[[str], str],
+) -> Courier:
+    """The loop that sends to one destination, with its own connections."""
+    limit = settings.rate_limit
+    route = Route(
+        timeout=settings.timeout,
+        proxy=settings.proxy.reveal() if settings.proxy else None,
+        source_address=settings.source_address,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        connections=settings.concurrency,
+    )
+    policy = Policy(
+        timeout=settings.timeout,
+        max_age=settings.max_age,
+        concurrency=settings.concurrency,
+        rate_limit=RateLimit(limit.requests, limit.per, limit.most_at_once) if limit else None,
+        key_interval=settings.key_interval,
+        reject_limit=settings.reject_limit,
+        probe_interval=settings.probe_interval,
+        hold_for=settings.hold_for if isinstance(settings, HivelSettings) else None,
+    )
+    return Courier(
+        destination=destination(name, settings),
+        policy=policy,
+        store=store,
+        transport=Transport(route=route, clock=clock),
+        clock=clock,
+        metrics=metrics,
+        chance=chance,
+        clean=clean,
+    )
+
+
+def _authentication(settings: AuthSettings) -> Authentication:
+    if settings.basic is not None:
+        return Basic(settings.basic.username, settings.basic.password)
+    if settings.hmac is not None:
+        return Hmac(settings.hmac.header, settings.hmac.secret)
+    assert settings.bearer_token is not None, "exactly one way is given"
+    return Bearer(settings.bearer_token)

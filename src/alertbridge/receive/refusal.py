@@ -1,0 +1,21 @@
+"""Why a webhook was not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from alertbridge.errors import AlertbridgeError
+
+_NONE: Mapping[str, str] = MappingProxyType({})
+
+
+class Refused(AlertbridgeError):  # noqa: N818 - names what happened, as errors.py does
+    """A request is answered with an error status; `title` is one of few constant texts, `detail` helps the sender."""
+
+    def __init__(self, status: int, title: str, detail: str, headers: Mapping[str, str] = _NONE) -> None:
+        super().__init__(f"{status} {title}: {detail}")
+        self.status = status
+        self.title = title
+        self.detail = detail
+        self.headers = headers

@@ -1,0 +1,227 @@
+"""`POST /v1/sources/{source}`: a webhook is answered with 202 only when what it said is committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+import orjson
+import structlog
+from aiohttp import hdrs, web
+from structlog.typing import FilteringBoundLogger
+
+from alertbridge.clock import Clock
+from alertbridge.errors import MalformedBody, StoreError, StoreFull
+from alertbridge.metrics import Metrics
+from alertbridge.model import Event, EventOutcome
+from alertbridge.problems import problem
+from alertbridge.receive.authentication import (
+    Authentication,
+    Hmac,
+    Network,
+    allows,
+    challenge,
+    comes_from,
+)
+from alertbridge.receive.body import decode_body, read_body
+from alertbridge.receive.refusal import Refused
+from alertbridge.sources import Source
+
+_KEPT_OF_MALFORMED = 64 * 1024  # bytes
+_UNKNOWN = "unknown"
+_NAME_SHOWN = 100  # characters of an unknown source's name
+_RETRY_LATER = {"Retry-After": "5"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One configured source: how its bodies are read, and from whom they are taken."""
+
+    name: str
+    parser: Source
+    authentication: Authentication | None
+    allow_from: tuple[Network, ...]
+
+
+class Receiver:
+    """Answers webhooks.
+
+    `accept` returns when the event is committed; `keep_malformed` stores one that was refused, with the reason.
+    `endpoints` is looked at anew for each request. Bodies are never logged.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoints: Mapping[str, Endpoint],
+        max_body: int,
+        accept: Callable[[Event], Awaitable[None]],
+        keep_malformed: Callable[[Event, str], Awaitable[None]],
+        new_id: Callable[[], str],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._endpoints = endpoints
+        self._max_body = max_body
+        self._accept = accept
+        self._keep_malformed = keep_malformed
+        self._new_id = new_id
+        self._clock = clock
+        self._tally = _Tally(metrics)
+        self._log: FilteringBoundLogger = structlog.get_logger().bind()
+        self._closed = False
+        self._left_alone: set[asyncio.Future[None]] = set()
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to serve: the known sources, found without a search, and every other path below `/v1/sources/`.
+
+        They take every method, because the order of the refusals is ours.
+        """
+        known = [
+            web.route(hdrs.METH_ANY, f"/v1/sources/{name}", partial(self._receive, name))
+            for name in self._endpoints
+        ]
+        return [*known, web.route(hdrs.METH_ANY, "/v1/sources/{source:.*}", self._receive_elsewhere)]
+
+    def close(self) -> None:
+        """From now on every webhook is answered with 503, also one that is still being read."""
+        self._closed = True
+
+    async def _receive_elsewhere(self, request: web.Request) -> web.Response:
+        return await self._receive(request.match_info["source"], request)
+
+    async def _receive(self, name: str, request: web.Request) -> web.Response:
+        """Take one webhook, or say why not."""
+        endpoint = self._endpoints.get(name)
+        try:
+            return await self._take(request, self._admit(request, name, endpoint))
+        except Refused as refused:
+            return self._refuse(request, endpoint.name if endpoint else _UNKNOWN, refused)
+
+    def _admit(self, request: web.Request, name: str, endpoint: Endpoint | None) -> Endpoint:
+        """The endpoint, if the request may be read; nothing of its body is needed to decide that."""
+        self._refuse_if_closed()
+        if endpoint is None:
+            raise _not_found(name, self._endpoints)
+        if request.method != hdrs.METH_POST:
+            raise Refused(405, "Method not allowed", "a webhook is a POST", {"Allow": "POST"})
+        if not comes_from(endpoint.allow_from, request.remote):
+            raise Refused(403, "Forbidden", "this address is not among the source's `allow_from`")
+        if not isinstance(endpoint.authentication, Hmac):
+            _authenticate(endpoint, request, b"")
+        return endpoint
+
+    async def _take(self, request: web.Request, endpoint: Endpoint) -> web.Response:
+        """Read, check and commit the body."""
+        sent = await read_body(request, limit=self._max_body)
+        if isinstance(endpoint.authentication, Hmac):
+            _authenticate(endpoint, request, sent)
+        encoding = request.headers.get(hdrs.CONTENT_ENCODING, "")
+        event = Event(self._new_id(), endpoint.name, self._clock.now(), sent)
+        try:
+            if encoding:
+                event = replace(event, body=decode_body(sent, encoding=encoding, limit=self._max_body))
+            said = endpoint.parser.parse(event.body, source=event.source, received_at=event.received_at)
+        except MalformedBody as error:
+            return await self._keep(event, error)
+        self._refuse_if_closed()
+        await self._commit(event)
+        self._tally.count(event.source, EventOutcome.RECEIVED)
+        self._log.debug("event.received", event_id=event.id, source=event.source, alerts=len(said.alerts))
+        return web.Response(
+            status=202, body=orjson.dumps({"event": event.id}), content_type="application/json"
+        )
+
+    async def _commit(self, event: Event) -> None:
+        """Wait for the commit; a request that is cancelled meanwhile leaves it to end by itself."""
+        commit = asyncio.ensure_future(self._accept(event))
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            self._left_alone.add(commit)
+            commit.add_done_callback(self._end_alone)
+            raise
+        except StoreError as error:
+            title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
+            raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
+
+    def _end_alone(self, commit: asyncio.Future[None]) -> None:
+        self._left_alone.discard(commit)
+        if not commit.cancelled() and (error := commit.exception()):
+            self._log.warning("event.not_stored", error=str(error))
+
+    async def _keep(self, event: Event, error: MalformedBody) -> web.Response:
+        """Refuse a malformed body with its place and problem, and with the id under which it can be looked at."""
+        kept, failure = {"event": event.id}, ""
+        try:
+            await self._keep_malformed(replace(event, body=event.body[:_KEPT_OF_MALFORMED]), str(error))
+        except StoreError as store_error:
+            kept, failure = {}, str(store_error)
+        self._tally.count(event.source, EventOutcome.MALFORMED)
+        self._log.warning(
+            "event.malformed",
+            event_id=event.id,
+            source=event.source,
+            place=error.place,
+            problem=error.problem,
+            bytes=len(event.body),
+            not_kept=failure,
+        )
+        return problem(400, "Malformed body", str(error), place=error.place, problem=error.problem, **kept)
+
+    def _refuse(self, request: web.Request, source: str, refused: Refused) -> web.Response:
+        self._tally.count(source, "refused")
+        self._log.warning(
+            "event.refused",
+            source=source,
+            status=refused.status,
+            reason=refused.title,
+            cause=str(refused.__cause__ or ""),
+            remote=request.remote,
+        )
+        response = problem(refused.status, refused.title, refused.detail)
+        response.headers.update(refused.headers)
+        if self._closed:
+            response.force_close()  # a sender that keeps its connection would never reach our successor
+        return response
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise Refused(503, "Shutting down", "this daemon is about to end; send it again", _RETRY_LATER)
+
+
+class _Tally:
+    """Counts events; keeps the counters it has looked up, of which there are a few per source."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._events = metrics.events
+        self._increments: dict[tuple[str, str], Callable[[], None]] = {}
+
+    def count(self, source: str, outcome: str) -> None:
+        increment = self._increments.get((source, outcome))
+        if increment is None:
+            increment = self._events.labels(source=source, outcome=str(outcome)).inc
+            self._increments[source, outcome] = increment
+        increment()
+
+
+def _authenticate(endpoint: Endpoint, request: web.Request, sent: bytes) -> None:
+    authentication = endpoint.authentication
+    if authentication is not None and not allows(authentication, request.headers, sent):
+        raise Refused(
+            401,
+            "Unauthorized",
+            "the credentials are missing or wrong",
+            {"WWW-Authenticate": challenge(authentication)},
+        )
+
+
+def _not_found(name: str, endpoints: Mapping[str, Endpoint]) -> Refused:
+    detail = (
+        f'no source is called "{name[:_NAME_SHOWN]}"; the names stand under `sources:` in the configuration'
+    )
+    if name.rstrip("/") in endpoints:
+        detail = "the address of a source has no trailing slash"
+    return Refused(404, "Unknown source", detail)

@@ -1,0 +1,1 @@
+"""Decides what an alert means: which rule matches it, and what is to be said where."""

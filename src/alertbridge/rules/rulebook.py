@@ -1,0 +1,228 @@
+"""The rules of one configuration: what they want for an alert, and what is said about it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeAlias
+
+from alertbridge.errors import RenderingFailed
+from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, Severity
+from alertbridge.rules import render
+from alertbridge.rules.condition import All
+from alertbridge.rules.severity import SeverityWords
+from alertbridge.rules.subject import Subject
+from alertbridge.rules.template import Template
+
+FieldTemplate: TypeAlias = render.FieldTemplate
+
+MAX_KEY = 255
+_DIGEST = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """What a rule says about one destination; `unknown_resolved` is whether resolves of the unknown are sent."""
+
+    fields: Mapping[str, FieldTemplate]
+    severity: Template | None
+    resend: Resend = Resend.SEVERITY
+    unknown_resolved: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One mapping rule; `send` is by destination, in the order written."""
+
+    name: str
+    when: All
+    send: Mapping[str, Send]
+    key: Template | None
+    service: Template | None
+    drop: bool
+    continues: bool
+    reopen_window: timedelta
+    min_duration: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a destination's type offers to the rules."""
+
+    reporting: Reporting
+    fields: tuple[Field, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the catalogue knows of one service."""
+
+    repo_url: str = ""
+    pr_number: str = ""
+    affected_systems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the rules want for one alert.
+
+    `rules` are the names of those that matched, in order. `failures` holds, by rule and field (`key`,
+    `severity` or `service`), a sentence for every template that failed and fell back.
+    """
+
+    rules: tuple[str, ...]
+    dropped: bool
+    intents: tuple[Intent, ...]
+    failures: Mapping[tuple[str, str], str]
+
+
+class Rulebook:
+    """The rules with all that they refer to; `hash` names this state of the configuration.
+
+    Every destination that a rule sends to must be in `targets`. Raises TemplateError for a target's field
+    whose default is no good template.
+    """
+
+    def __init__(
+        self,
+        *,
+        rules: tuple[Rule, ...],
+        severities: Mapping[str, Severity],
+        services: Mapping[str, Service],
+        targets: Mapping[str, Target],
+        hash: str,  # noqa: A002 - the word used for it everywhere
+    ) -> None:
+        self._rules = rules
+        self._hash = hash
+        self._by_name = {rule.name: rule for rule in rules}
+        self._words = SeverityWords(severities)
+        self._reporting = {name: target.reporting for name, target in targets.items()}
+        self._fields = {
+            name: tuple(render.DefaultedField.compile(field) for field in target.fields)
+            for name, target in targets.items()
+        }
+        self._catalogue: dict[str, render.Entry] = {
+            name: dataclasses.asdict(service) for name, service in services.items()
+        }
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules in the order they are tried."""
+        return self._rules
+
+    @property
+    def hash(self) -> str:
+        """The name of this state of the configuration."""
+        return self._hash
+
+    def plan(self, alert: Alert) -> Plan:
+        """Which rules match, and what they want at which destination; templates that fail never stop it."""
+        subject = Subject(alert)
+        matched: list[str] = []
+        intents: dict[tuple[str, str], Intent] = {}
+        failures: dict[tuple[str, str], str] = {}
+        dropped = False
+        for rule in self._matching(alert):
+            matched.append(rule.name)
+            if rule.drop:
+                dropped = not intents
+            else:
+                for intent in self._intents(rule, subject, failures):
+                    intents.setdefault((intent.destination, intent.key), intent)
+        return Plan(tuple(matched), dropped, tuple(intents.values()), failures)
+
+    def render(self, alert: Alert, *, rule: str, destination: str) -> Content:
+        """What is said to the destination about the alert.
+
+        A rule that does not exist any more, or does not send there any more, leaves the fields to what is
+        looked up and to their defaults. Raises KeyError for an unknown destination.
+        """
+        subject = Subject(alert)
+        known = self._by_name.get(rule)
+        subject.service = _service(known, subject, {})
+        send = known.send.get(destination) if known else None
+        return render.render_content(
+            self._fields[destination],
+            templates=send.fields if send else {},
+            subject=subject,
+            entry=self._catalogue.get(subject.service, {}),
+        )
+
+    def _matching(self, alert: Alert) -> Iterator[Rule]:
+        """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
+        for rule in self._rules:
+            if rule.when.matches(alert):
+                yield rule
+                if rule.drop or not rule.continues:
+                    return
+
+    def _intents(
+        self, rule: Rule, subject: Subject, failures: dict[tuple[str, str], str]
+    ) -> Iterator[Intent]:
+        subject.service = _service(rule, subject, failures)
+        key = _key(rule, subject, failures)
+        for destination, send in rule.send.items():
+            yield Intent(
+                destination=destination,
+                reporting=self._reporting[destination],
+                key=key,
+                rule=rule.name,
+                severity=self._severity(rule, send, subject, failures),
+                service=subject.service,
+                resend=send.resend,
+                send_unknown_resolved=send.unknown_resolved,
+                reopen_window=rule.reopen_window,
+                min_duration=rule.min_duration,
+            )
+
+    def _severity(
+        self, rule: Rule, send: Send, subject: Subject, failures: dict[tuple[str, str], str]
+    ) -> Severity:
+        """The rule's word, else the label's, else moderate; a word that nobody explained is a failure."""
+        for word in (
+            _rendered(send.severity, rule, "severity", subject, failures),
+            subject.alert.labels.get("severity", "").strip(),
+        ):
+            severity = self._words.meaning(word)
+            if severity is not None:
+                return severity
+            if word:
+                problem = f'"{word[:40]}" is no known severity; explain it under `severities:`'
+                failures.setdefault((rule.name, "severity"), problem)
+        return Severity.MODERATE
+
+
+def _service(rule: Rule | None, subject: Subject, failures: dict[tuple[str, str], str]) -> str:
+    """The service concerned: what the rule says, else the label of that name."""
+    subject.service = ""
+    said = _rendered(rule.service, rule, "service", subject, failures) if rule else ""
+    return said or subject.alert.labels.get("service", "")
+
+
+def _key(rule: Rule, subject: Subject, failures: dict[tuple[str, str], str]) -> str:
+    """The aggregate key, at most MAX_KEY characters; a longer one keeps its beginning and ends in its hash."""
+    key = _rendered(rule.key, rule, "key", subject, failures)
+    if not key:
+        if rule.key is not None:
+            failures.setdefault((rule.name, "key"), "the key is empty; the default key is used")
+        key = f"{subject.alert.source}/{subject.alert.fingerprint}"
+    if len(key) <= MAX_KEY:
+        return key
+    digest = hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:_DIGEST]
+    return f"{key[: MAX_KEY - _DIGEST - 1]}-{digest}"
+
+
+def _rendered(
+    template: Template | None, rule: Rule, field: str, subject: Subject, failures: dict[tuple[str, str], str]
+) -> str:
+    """What the template gives; empty where there is none, or where it failed, which is then noted."""
+    if template is None:
+        return ""
+    try:
+        return subject.text(template)
+    except RenderingFailed as error:
+        failures.setdefault((rule.name, field), str(error))
+        return ""

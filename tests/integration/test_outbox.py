@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.model import Action, DeliveryState, Severity
+from alertbridge.store import outbox
+from alertbridge.store.outbox import Claim, Posting, Result
+from alertbridge.store.store import Store
+from tests.support.clock import NOON
+
+NUMBERS = count(1)
+SECOND = timedelta(seconds=1)
+DELIVERED = Result(DeliveryState.DELIVERED, "delivered", None, None, 200)
+
+
+def posting(
+    key: str,
+    action: Action = Action.ALARMED,
+    *,
+    incident: str = "I1",
+    state: DeliveryState = DeliveryState.PENDING,
+    destination: str = "elven",
+    due: int = 0,
+) -> Posting:
+    return Posting(
+        id=f"D{next(NUMBERS):06d}",
+        incident=incident,
+        destination=destination,
+        key=key,
+        action=action,
+        severity=Severity.HIGH,
+        state=state,
+        payload={"key": key},
+        missing=("pr_number",) if state is DeliveryState.HELD else (),
+        due_at=NOON + due * SECOND,
+        received_at=NOON,
+    )
+
+
+async def post(store: Store, *postings: Posting) -> None:
+    await store.write(lambda connection: outbox.post(connection, postings, now=NOON))
+
+
+async def claim(
+    store: Store, *, at: int = 0, most: int = 100, interval: int = 0, destination: str = "elven"
+) -> list[Claim]:
+    return await store.write(
+        lambda connection: outbox.claim(
+            connection, destination, now=NOON + at * SECOND, most=most, key_interval=interval * SECOND
+        )
+    )
+
+
+async def settle(store: Store, claimed: Claim, result: Result = DELIVERED, *, at: int = 0) -> bool:
+    return await store.write(
+        lambda connection: outbox.settle(connection, claimed, result, now=NOON + at * SECOND)
+    )
+
+
+def retry(at: int) -> Result:
+    return Result(DeliveryState.PENDING, "retry", "503", NOON + at * SECOND, 503)
+
+
+async def states(store: Store) -> dict[str, str]:
+    async def query(connection: AsyncConnection) -> dict[str, str]:
+        rows = await connection.exec_driver_sql("SELECT id, state FROM deliveries ORDER BY seq")
+        return {row.id: row.state for row in rows}
+
+    return await store.read(query)
+
+
+async def test_a_key_has_one_in_flight_and_keeps_its_order(store: Store) -> None:
+    first, second, other = posting("a"), posting("a", Action.RESOLVED), posting("b")
+    await post(store, first, second, other)
+    claims = await claim(store)
+    assert [c.id for c in claims] == [first.id, other.id]
+    assert await claim(store) == []
+    await settle(store, claims[0])
+    assert [c.id for c in await claim(store)] == [second.id]
+
+
+async def test_what_waits_for_its_next_try_still_holds_back_what_is_behind_it(store: Store) -> None:
+    first, second = posting("a"), posting("a", Action.RESOLVED)
+    await post(store, first, second)
+    (claimed,) = await claim(store)
+    await settle(store, claimed, retry(at=30))
+    assert await claim(store, at=29) == []
+    assert [c.id for c in await claim(store, at=30)] == [first.id]
+
+
+async def test_a_held_record_holds_back_nobody(store: Store) -> None:
+    held = posting("a", Action.RECORD, state=DeliveryState.HELD, incident="I1")
+    ready = posting("a", Action.RECORD, incident="I2")
+    await post(store, held, ready)
+    assert [c.id for c in await claim(store)] == [ready.id]
+
+
+async def test_destinations_do_not_see_each_other(store: Store) -> None:
+    await post(store, posting("a"), posting("a", destination="other"))
+    assert len(await claim(store)) == 1
+    assert len(await claim(store, destination="other")) == 1
+
+
+async def test_a_newer_message_takes_the_place_of_an_unsent_one(store: Store) -> None:
+    old = posting("a")
+    await post(store, old)
+    await store.write(lambda connection: outbox.withdraw(connection, "I1", Action.ALARMED, now=NOON))
+    new = posting("a")
+    await post(store, new)
+    assert await states(store) == {old.id: "superseded", new.id: "pending"}
+
+
+async def test_what_is_in_flight_is_not_withdrawn(store: Store) -> None:
+    old = posting("a")
+    await post(store, old)
+    await claim(store)
+    await store.write(lambda connection: outbox.withdraw(connection, "I1", Action.ALARMED, now=NOON))
+    assert await states(store) == {old.id: "sending"}
+
+
+async def test_collapse_skips_both_when_nobody_has_heard_of_the_incident(store: Store) -> None:
+    await post(store, posting("a"), posting("a", Action.RESOLVED))
+    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    assert set((await states(store)).values()) == {"skipped"}
+
+
+async def test_collapse_keeps_both_once_the_alarm_was_tried(store: Store) -> None:
+    await post(store, posting("a"), posting("a", Action.RESOLVED))
+    (claimed,) = await claim(store)
+    await settle(store, claimed, retry(at=1))
+    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    assert set((await states(store)).values()) == {"pending"}
+
+
+async def test_collapse_lets_a_resolve_alone_go(store: Store) -> None:
+    await post(store, posting("a", Action.RESOLVED))
+    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    assert set((await states(store)).values()) == {"pending"}
+
+
+async def test_a_claim_lost_to_a_crash_is_ambiguous_and_goes_again(store: Store) -> None:
+    await post(store, posting("a"), posting("a", Action.RESOLVED))
+    (lost,) = await claim(store)
+    assert await store.write(lambda connection: outbox.recover(connection, now=NOON)) == 1
+    (again,) = await claim(store)
+    assert (again.id, again.attempt) == (lost.id, 2)
+
+    async def attempts(connection: AsyncConnection) -> list[tuple[int, str | None]]:
+        rows = await connection.exec_driver_sql("SELECT number, outcome FROM attempts ORDER BY number")
+        return [(row.number, row.outcome) for row in rows]
+
+    assert await store.read(attempts) == [(1, "ambiguous"), (2, None)]
+
+
+async def test_a_settlement_that_comes_too_late_changes_nothing(store: Store) -> None:
+    await post(store, posting("a"))
+    (lost,) = await claim(store)
+    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    (again,) = await claim(store)
+    assert not await settle(store, lost, retry(at=99))
+    assert await settle(store, again)
+
+
+@pytest.mark.parametrize(
+    ("second", "at", "taken"), [("alarmed", 59, False), ("alarmed", 60, True), ("resolved", 0, True)]
+)
+async def test_the_same_action_on_a_key_waits_for_the_interval(
+    store: Store, second: str, at: int, *, taken: bool
+) -> None:
+    await post(store, posting("a"), posting("a", Action(second), incident="I2"))
+    (first,) = await claim(store, interval=60)
+    await settle(store, first)
+    assert bool(await claim(store, at=at, interval=60)) is taken
+    if not taken:
+        due = await store.read(
+            lambda connection: outbox.next_due(connection, "elven", now=NOON + at * SECOND)
+        )
+        assert due == NOON + 60 * SECOND
+
+
+async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -> None:
+    held = posting("a", Action.RECORD, state=DeliveryState.HELD)
+    await post(store, held)
+
+    async def expire(seconds: int) -> int:
+        return await store.write(
+            lambda connection: outbox.expire_held(
+                connection, "elven", now=NOON + seconds * SECOND, hold_for=60 * SECOND
+            )
+        )
+
+    assert await expire(59) == 0
+    assert await expire(60) == 1
+    assert await states(store) == {held.id: "dead"}
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("post"), st.sampled_from("abc"), st.sampled_from([Action.ALARMED, Action.RESOLVED])
+        ),
+        st.tuples(st.just("claim"), st.integers(1, 3), st.none()),
+        st.tuples(st.just("settle"), st.sampled_from(["delivered", "retry", "dead"]), st.integers(0, 5)),
+        st.tuples(st.just("crash"), st.none(), st.none()),
+        st.tuples(st.just("wait"), st.integers(1, 10), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps)
+async def test_whatever_happens_a_key_is_sent_in_order_and_nothing_is_lost(  # noqa: C901 - a history has five steps
+    store: Store, history: list[tuple[str, object, object]]
+) -> None:
+    """A plain model beside the real tables: per key, finals come in the order of posting."""
+    await store.write(lambda connection: connection.exec_driver_sql("DELETE FROM deliveries"))
+    posted: dict[str, list[str]] = defaultdict(list)
+    final: dict[str, list[str]] = defaultdict(list)
+    flying: list[Claim] = []
+    now = 0
+    for what, one, two in history:
+        match what:
+            case "post":
+                assert isinstance(one, str)
+                assert isinstance(two, Action)
+                new = posting(one, two, due=now)
+                posted[one].append(new.id)
+                await post(store, new)
+            case "claim":
+                assert isinstance(one, int)
+                flying += await claim(store, at=now, most=one)
+                keys = [c.key for c in flying]
+                assert len(keys) == len(set(keys)), "one in flight per key"
+                for c in flying:
+                    assert c.id == posted[c.key][len(final[c.key])], "the first that is not final"
+            case "settle" if flying:
+                assert isinstance(two, int)
+                claimed = flying.pop(two % len(flying))
+                result = {
+                    "delivered": DELIVERED,
+                    "retry": retry(now + 3),
+                    "dead": Result(DeliveryState.DEAD, "rejected", "no", None),
+                }
+                assert await settle(store, claimed, result[str(one)], at=now)
+                if one != "retry":
+                    final[claimed.key].append(claimed.id)
+            case "crash":
+                await store.write(lambda connection: outbox.recover(connection, now=NOON + now * SECOND))  # noqa: B023 - run at once
+                flying = []
+            case "wait":
+                assert isinstance(one, int)
+                now += one
+            case _:
+                pass
+    await store.write(lambda connection: outbox.recover(connection, now=NOON + now * SECOND))
+    while claims := await claim(store, at=now + 1000):
+        for claimed in claims:
+            await settle(store, claimed, at=now + 1000)
+            final[claimed.key].append(claimed.id)
+    assert final == posted, "everything ends, in order"

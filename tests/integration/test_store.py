@@ -1,0 +1,199 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from alertbridge.errors import StoreError, StoreFull, StoreLocked
+from alertbridge.model import Event, EventOutcome
+from alertbridge.store import inbox
+from alertbridge.store.schema import metadata
+from alertbridge.store.store import Store
+from tests.support.clock import NOON
+
+
+def event(number: int) -> Event:
+    return Event(f"E{number:05d}", "prod", NOON, b'{"alerts": []}')
+
+
+async def stored(store: Store) -> list[str]:
+    async def query(connection: AsyncConnection) -> list[str]:
+        return [e.id for e in await inbox.undecided(connection, most=10_000, most_bytes=10**9)]
+
+    return await store.read(query)
+
+
+async def test_an_accepted_event_is_on_disk_when_accept_returns(store: Store) -> None:
+    await store.accept(event(1))
+    with sqlite3.connect(store.path) as other:
+        assert other.execute("SELECT id, source, outcome FROM events").fetchall() == [
+            ("E00001", "prod", "received")
+        ]
+    other.close()
+
+
+async def test_many_accepted_at_once_share_few_transactions(store: Store) -> None:
+    commits = 0
+
+    async def count(connection: AsyncConnection) -> None:
+        nonlocal commits
+        commits += 1
+        await connection.execute(text("SELECT 1"))
+
+    before = store._writer.run_once
+    turns = 0
+
+    async def counted() -> None:
+        nonlocal turns
+        turns += 1
+        await before()
+
+    store._writer.run_once = counted  # type: ignore[method-assign]
+    await asyncio.gather(*(store.accept(event(n)) for n in range(500)), store.write(count))
+    assert turns <= 3
+    assert len(await stored(store)) == 500
+
+
+async def test_a_failing_work_takes_nobody_with_it(store: Store) -> None:
+    async def fails(connection: AsyncConnection) -> None:
+        await connection.execute(text("DELETE FROM events"))
+        raise LookupError("on purpose")
+
+    async def counts(connection: AsyncConnection) -> int:
+        return await inbox.count_undecided(connection)
+
+    results = await asyncio.gather(
+        store.accept(event(1)),
+        store.write(fails),
+        store.accept(event(2)),
+        store.write(counts),
+        return_exceptions=True,
+    )
+    assert isinstance(results[1], LookupError)
+    assert [results[0], results[2], results[3]] == [None, None, 2]
+    assert await stored(store) == ["E00001", "E00002"]
+
+
+async def test_a_duplicate_id_is_refused_alone(store: Store) -> None:
+    await store.accept(event(1))
+    results = await asyncio.gather(
+        store.write(inbox.count_undecided), store.accept(event(1)), return_exceptions=True
+    )
+    assert results[0] == 1
+    assert isinstance(results[1], Exception)
+
+
+async def test_a_full_disk_is_said_and_passes(store: Store) -> None:
+    async def limit(connection: AsyncConnection, pages: int) -> None:
+        await connection.execute(text(f"PRAGMA max_page_count={pages}"))
+
+    await store.write(lambda connection: limit(connection, 1))
+    big = Event("E99999", "prod", NOON, b"x" * 1_000_000)
+    with pytest.raises(StoreFull):
+        await store.accept(big)
+    await store.write(lambda connection: limit(connection, 1_000_000))
+    await store.accept(big)
+    assert await stored(store) == ["E99999"]
+
+
+async def test_a_second_daemon_is_refused_and_told_by_whom(store: Store) -> None:
+    with pytest.raises(StoreLocked, match=r"pid \d+"):
+        await Store.open(store.path)
+
+
+async def test_the_lock_is_free_again_after_close(tmp_path: Path) -> None:
+    for _ in range(2):
+        opened = await Store.open(tmp_path / "a.db")
+        await opened.close()
+
+
+async def test_everything_is_still_there_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    first = await Store.open(path)
+    writing = asyncio.create_task(first.run())
+    await first.accept(event(1))
+    first.stop()
+    await writing
+    await first.close()
+    second = await Store.open(path)
+    assert second.revisions == ("0001", "0001")
+    assert await stored(second) == ["E00001"]
+    await second.close()
+
+
+async def test_durability_is_switched_on(store: Store) -> None:
+    async def pragmas(connection: AsyncConnection) -> list[object]:
+        return [
+            (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys")
+        ]
+
+    assert await store.write(pragmas) == ["wal", 2, 1]
+
+
+async def test_readers_cannot_write(store: Store) -> None:
+    async def writes(connection: AsyncConnection) -> None:
+        await connection.execute(text("DELETE FROM events"))
+
+    with pytest.raises(Exception, match="readonly"):
+        await store.read(writes)
+
+
+async def test_migrations_lead_to_the_schema_of_this_version(store: Store) -> None:
+    def differences(connection: Connection) -> list[object]:
+        found: list[object] = compare_metadata(MigrationContext.configure(connection), metadata)
+        return found
+
+    assert await store.read(lambda connection: connection.run_sync(differences)) == []
+
+
+async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    opened = await Store.open(path)
+    await opened.close()
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    other.close()
+    with pytest.raises(StoreError, match="newer alertbridge"):
+        await Store.open(path)
+
+
+async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"this is not a database" * 100)
+    with pytest.raises(StoreError, match="not a database"):
+        await Store.open(path)
+
+
+async def test_a_folder_that_cannot_be_made_is_refused_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"storage\.url"):
+        await Store.open(tmp_path / "file" / "a.db")
+
+
+async def test_a_batch_is_bounded_in_bytes_but_never_empty(store: Store) -> None:
+    for number in range(4):
+        await store.accept(Event(f"E{number}", "prod", NOON, b"x" * 1000))
+
+    async def batch(connection: AsyncConnection, most_bytes: int) -> list[str]:
+        return [e.id for e in await inbox.undecided(connection, most=100, most_bytes=most_bytes)]
+
+    assert await store.read(lambda connection: batch(connection, 2500)) == ["E0", "E1"]
+    assert await store.read(lambda connection: batch(connection, 10)) == ["E0"]
+
+
+async def test_what_became_of_an_event_is_noted(store: Store) -> None:
+    await store.accept(event(1))
+    decided = inbox.Decided("E00001", EventOutcome.DECIDED, "hash", 3)
+
+    async def mark(connection: AsyncConnection) -> None:
+        await inbox.mark(connection, [decided], now=NOON)
+
+    await store.write(mark)
+    assert await stored(store) == []
