@@ -184,7 +184,7 @@ class Courier:
         settlement = settle(
             outcome,
             attempts=claim.attempt,
-            age=now - claim.created_at - claim.paused_for,
+            age=_age(claim, before, now),
             max_age=self.policy.max_age,
             now=now,
             random=self._chance(),
@@ -292,3 +292,11 @@ class Courier:
             starts = await outbox.recent_starts(connection, self.name, since=now - limit.per)
             due.append(next_start(limit, starts, now))
         return due
+
+
+def _age(claim: Claim, standing: Standing, now: datetime) -> timedelta:
+    """How long the delivery could have been sent: time spent paused, also in the present pause, does not count."""
+    paused = claim.paused_for
+    if standing.pause is not None:
+        paused += now - max(standing.pause.since, claim.created_at)
+    return now - claim.created_at - paused

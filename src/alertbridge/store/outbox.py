@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, func, insert, select, update
+from sqlalchemy import case, exists, func, insert, literal, select, type_coerce, update
 from sqlalchemy.engine import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
-from alertbridge.store.schema import attempts, deliveries
+from alertbridge.store.schema import Instant, Span, attempts, deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,11 +286,15 @@ async def add_pause(
     connection: AsyncConnection, destination: str, *, since: datetime, until: datetime
 ) -> None:
     """Let the time that a destination was paused not count to the age of what waited there."""
-    waiting = deliveries.c.state.in_(_AHEAD)
+    began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=since)
     await connection.execute(
         update(deliveries)
-        .where(and_(deliveries.c.destination == destination, waiting, deliveries.c.created_at <= until))
-        .values(paused_for=deliveries.c.paused_for + (until - since))
+        .where(
+            deliveries.c.destination == destination,
+            deliveries.c.state.in_(_AHEAD),
+            deliveries.c.created_at <= until,
+        )
+        .values(paused_for=deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span))
     )
 
 
