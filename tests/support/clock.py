@@ -30,7 +30,10 @@ class ManualClock:
         await done
 
     def advance(self, span: timedelta) -> None:
-        self._now += span
+        self.move_to(self._now + span)
+
+    def move_to(self, moment: datetime) -> None:
+        self._now = moment
         for until, done in self._sleepers:
             if until <= self._now and not done.done():
                 done.set_result(None)

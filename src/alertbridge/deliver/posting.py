@@ -39,7 +39,9 @@ class Postings:
     def add(self, changes: Changes, state: State, *, received_at: datetime) -> None:
         """Compose what `changes` announce about the incidents of `state`, which is the state after them."""
         for identifier in sorted(changes.reopened):
+            # It is not over after all: nothing unsent may say that it is, before or after the alarm that follows.
             self._overtake(identifier, Action.RECORD)
+            self._overtake(identifier, Action.RESOLVED)
         for announcement in changes.announcements:
             if announcement.action is Action.ALARMED:
                 self._overtake(announcement.incident, Action.ALARMED)

@@ -144,7 +144,7 @@ class Changes:
     """Everything one input changes; stored whole or not at all.
 
     `opened` names for every new incident the alert and rule that its content is rendered from.
-    `reopened` names incidents whose unsent record is withdrawn.
+    `reopened` names incidents that are not over after all: whatever unsent says so is withdrawn.
     """
 
     incidents: Mapping[str, Incident] = field(default_factory=dict)
