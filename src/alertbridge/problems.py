@@ -9,13 +9,11 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from alertbridge.model import JSON
-
 _SET_BY_THE_ANSWER = {hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH}
 
 
-def problem(status: int, title: str, detail: str, **extra: JSON) -> web.Response:
-    """An answer that says what is wrong; `extra` become members beside `status`, `title` and `detail`.
+def problem(status: int, title: str, detail: str, **extra: object) -> web.Response:
+    """An answer that says what is wrong; `extra`, plain JSON values, become members beside `status`, `title` and `detail`.
 
     What a client sent may stand in `detail`: what is not valid Unicode in it is replaced.
     """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from alertbridge.errors import MalformedBody
 from alertbridge.receive.refusal import Refused
@@ -34,7 +33,7 @@ async def read_body(request: web.Request, *, limit: int) -> bytes:
             if size > limit:
                 raise _too_large(limit)
             chunks.append(chunk)
-    except (ConnectionError, web.RequestPayloadError, HttpProcessingError) as error:
+    except (ConnectionError, web.RequestPayloadError) as error:
         raise Refused(400, "Incomplete body", "the body broke off before its end") from error
     return b"".join(chunks)
 

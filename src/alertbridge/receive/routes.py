@@ -127,7 +127,11 @@ class Receiver:
         except MalformedBody as error:
             return await self._keep(event, error)
         self._refuse_if_closed()
-        await self._commit(event)
+        try:
+            await self._commit(event)
+        except StoreError as error:
+            title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
+            raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
         self._tally.count(event.source, EventOutcome.RECEIVED)
         self._log.debug("event.received", event_id=event.id, source=event.source, alerts=len(said.alerts))
         return web.Response(
@@ -143,9 +147,6 @@ class Receiver:
             self._left_alone.add(commit)
             commit.add_done_callback(self._end_alone)
             raise
-        except StoreError as error:
-            title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
-            raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
 
     def _end_alone(self, commit: asyncio.Future[None]) -> None:
         self._left_alone.discard(commit)

@@ -1,0 +1,123 @@
+"""When a webhook is answered: after the commit, or not with 2xx at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from alertbridge.errors import StoreError, StoreFull, StoreLocked
+from tests.integration.receiving import EMPTY, PROD, Bridge, answer, request, served, until
+
+
+@pytest.fixture
+async def bridge() -> AsyncIterator[Bridge]:
+    async with served() as bridge:
+        yield bridge
+
+
+async def test_nothing_is_answered_before_the_commit(bridge: Bridge) -> None:
+    bridge.open_gate.clear()
+    posting = asyncio.create_task(bridge.post())
+    await bridge.committing.wait()
+    done, _ = await asyncio.wait([posting], timeout=0.1)
+    assert not done
+    assert bridge.counted("prod", "received") == 0
+
+    bridge.open_gate.set()
+
+    assert (await posting).status == 202
+
+
+@pytest.mark.parametrize(
+    ("failure", "title"),
+    [(StoreFull("/var: no room"), "Storage full"), (StoreLocked("/var: locked"), "Storage unavailable")],
+)
+async def test_what_cannot_be_stored_is_to_be_sent_again(
+    bridge: Bridge, failure: StoreError, title: str
+) -> None:
+    bridge.failure = failure
+    with capture_logs() as logs:
+        answered = await bridge.post()
+
+    assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+    assert answered.problem()["title"] == title
+    assert "/var" not in str(answered)
+    assert [(log["event"], log["reason"], log["cause"]) for log in logs] == [
+        ("event.refused", title, str(failure))
+    ]
+
+
+async def test_a_failure_nobody_expected_is_to_be_sent_again(bridge: Bridge) -> None:
+    bridge.failure = RuntimeError("canary")
+    with capture_logs() as logs:
+        answered = await bridge.post()
+
+    assert answered.problem()["status"] == 500
+    assert "canary" not in str(answered)
+    assert [log["event"] for log in logs] == ["request.failed"]
+
+
+@pytest.mark.parametrize("path", [PROD, "/v1/sources/none", "/v1/sources/elsewhere"])
+async def test_once_closed_every_webhook_is_to_be_sent_again_elsewhere(bridge: Bridge, path: str) -> None:
+    bridge.receiver.close()
+
+    answered = await bridge.post(path, method="GET")
+
+    assert answered.problem()["title"] == "Shutting down"
+    assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+    assert answered.headers["connection"] == "close"
+
+
+async def test_a_body_that_is_still_coming_when_the_receiver_closes_is_not_taken(bridge: Bridge) -> None:
+    reader, writer = await bridge.connect()
+    writer.write(request(PROD, EMPTY[:5], Content_Length=str(len(EMPTY)), Expect="100-continue"))
+    await reader.readuntil(b"100 Continue\r\n\r\n")
+    bridge.receiver.close()
+    writer.write(EMPTY[5:])
+
+    assert (await answer(reader)).status == 503
+    assert bridge.accepted == []
+    writer.close()
+
+
+async def test_a_client_that_leaves_before_its_end_has_said_nothing(bridge: Bridge) -> None:
+    with capture_logs() as logs:
+        _, writer = await bridge.connect()
+        writer.write(request(PROD, EMPTY[:5], Content_Length=str(len(EMPTY))))
+        await writer.drain()
+        writer.close()
+        await until(lambda: bridge.counted("prod", "refused"))
+
+    assert [log["reason"] for log in logs] == ["Incomplete body"]
+    assert (bridge.accepted, bridge.malformed) == ([], [])
+    assert (await bridge.post()).status == 202
+
+
+async def leave_while_committing(bridge: Bridge) -> None:
+    bridge.open_gate.clear()
+    _, writer = await bridge.connect()
+    writer.write(request(PROD, EMPTY))
+    await bridge.committing.wait()
+    writer.close()
+    await until(lambda: bridge.receiver._left_alone)
+    bridge.open_gate.set()
+    await until(lambda: not bridge.receiver._left_alone)
+
+
+async def test_a_commit_ends_although_its_request_was_cancelled() -> None:
+    async with served(handler_cancellation=True) as bridge:
+        await leave_while_committing(bridge)
+
+        assert len(bridge.accepted) == 1
+
+
+async def test_a_commit_that_fails_after_its_request_was_cancelled_is_logged() -> None:
+    async with served(handler_cancellation=True) as bridge:
+        bridge.failure = StoreFull("no room")
+        with capture_logs() as logs:
+            await leave_while_committing(bridge)
+
+        assert [(log["event"], log["error"]) for log in logs] == [("event.not_stored", "no room")]
