@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 
 from ulid import ULID
@@ -19,9 +20,14 @@ class Ulids:
         self._clock = clock
         self._entropy = entropy
         self._last = 0
+        self._lock = threading.Lock()  # requests and decisions are numbered in different threads
 
     def __call__(self) -> str:
         """The next id."""
+        with self._lock:
+            return str(ULID(self._next().to_bytes(16)))
+
+    def _next(self) -> int:
         milliseconds = int(self._clock.now().timestamp() * 1000)
         if milliseconds > self._last >> _RANDOM_BITS:
             # The top bit stays clear, so that counting up within the millisecond never runs over.
@@ -29,4 +35,4 @@ class Ulids:
             self._last = milliseconds << _RANDOM_BITS | chance
         else:
             self._last += 1
-        return str(ULID(self._last.to_bytes(16)))
+        return self._last

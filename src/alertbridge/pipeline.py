@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock
@@ -117,16 +117,16 @@ class Decider:
         timer.cancel()
         waking.cancel()
 
-    async def _decide_batch(self, connection: AsyncConnection, *, most: int = _MOST_EVENTS) -> list[Decision]:
+    def _decide_batch(self, connection: Connection, *, most: int = _MOST_EVENTS) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
-        doubted = await ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
-        events = await inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
+        doubted = ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
+        events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
         inputs = [_second_thought(bridge, alert) for alert in doubted]
         inputs += [understand(bridge, event) for event in events]
         if not inputs:
             return []
-        state = await _recall(connection, inputs, now)
+        state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
             destinations=bridge.destinations, collapsing=bridge.collapsing, new_id=self._new_id, now=now
@@ -145,9 +145,9 @@ class Decider:
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
-        await ledger.store(connection, merged(decision.changes for decision in decisions))
-        await postings.store(connection)
-        await inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
+        ledger.store(connection, merged(decision.changes for decision in decisions))
+        postings.store(connection)
+        inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
         return decisions
 
     async def _decide_singly(self) -> int:
@@ -166,10 +166,10 @@ class Decider:
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
 
-        async def work(connection: AsyncConnection) -> list[Event]:
-            events = await inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
+        def work(connection: Connection) -> list[Event]:
+            events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
             failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
-            await inbox.mark(connection, failed, now=now)
+            inbox.mark(connection, failed, now=now)
             return events
 
         for event in await self._store.write(work):
@@ -227,9 +227,9 @@ def _second_thought(bridge: Bridge, alert: Alert) -> Input:
     return Input(None, (heard,), 0, timedelta(0), ())
 
 
-async def _recall(connection: AsyncConnection, inputs: list[Input], now: datetime) -> State:
+def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:
     heard = [one for item in inputs for one in item.heard]
-    return await ledger.load(
+    return ledger.load(
         connection,
         alert_ids=(one.alert.id for one in heard),
         places=((intent.destination, intent.key) for one in heard for intent in one.intents),

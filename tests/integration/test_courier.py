@@ -9,7 +9,7 @@ from itertools import count
 import aiohttp
 import pytest
 import pytest_asyncio
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.clock import SystemClock
 from alertbridge.config.secrets import Redactor
@@ -75,8 +75,8 @@ class Line:
                 assert answer.status < 300, await answer.text()
 
     async def delivery(self, identifier: str) -> dict[str, object]:
-        async def query(connection: AsyncConnection) -> dict[str, object]:
-            rows = await connection.exec_driver_sql("SELECT * FROM deliveries WHERE id = ?", (identifier,))
+        def query(connection: Connection) -> dict[str, object]:
+            rows = connection.exec_driver_sql("SELECT * FROM deliveries WHERE id = ?", (identifier,))
             return dict(rows.mappings().one())
 
         return await self.store.read(query)

@@ -7,7 +7,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.model import Action, DeliveryState, Severity
 from alertbridge.store import outbox
@@ -69,8 +69,8 @@ def retry(at: int) -> Result:
 
 
 async def states(store: Store) -> dict[str, str]:
-    async def query(connection: AsyncConnection) -> dict[str, str]:
-        rows = await connection.exec_driver_sql("SELECT id, state FROM deliveries ORDER BY seq")
+    def query(connection: Connection) -> dict[str, str]:
+        rows = connection.exec_driver_sql("SELECT id, state FROM deliveries ORDER BY seq")
         return {row.id: row.state for row in rows}
 
     return await store.read(query)
@@ -152,8 +152,8 @@ async def test_a_claim_lost_to_a_crash_is_ambiguous_and_goes_again(store: Store)
     (again,) = await claim(store)
     assert (again.id, again.attempt) == (lost.id, 2)
 
-    async def attempts(connection: AsyncConnection) -> list[tuple[int, str | None]]:
-        rows = await connection.exec_driver_sql("SELECT number, outcome FROM attempts ORDER BY number")
+    def attempts(connection: Connection) -> list[tuple[int, str | None]]:
+        rows = connection.exec_driver_sql("SELECT number, outcome FROM attempts ORDER BY number")
         return [(row.number, row.outcome) for row in rows]
 
     assert await store.read(attempts) == [(1, "ambiguous"), (2, None)]

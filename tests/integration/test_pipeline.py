@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.chronicle import Chronicle
 from alertbridge.identifiers import Ulids
@@ -63,8 +63,8 @@ class House:
             pass
 
     async def rows(self, table: str) -> list[dict[str, object]]:
-        async def query(connection: AsyncConnection) -> list[dict[str, object]]:
-            found = await connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid")
+        def query(connection: Connection) -> list[dict[str, object]]:
+            found = connection.exec_driver_sql(f"SELECT * FROM {table} ORDER BY rowid")
             return [dict(row) for row in found.mappings()]
 
         return await self.store.read(query)

@@ -8,7 +8,6 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.errors import StoreError, StoreFull, StoreLocked
 from alertbridge.model import Event, EventOutcome
@@ -23,8 +22,8 @@ def event(number: int) -> Event:
 
 
 async def stored(store: Store) -> list[str]:
-    async def query(connection: AsyncConnection) -> list[str]:
-        return [e.id for e in await inbox.undecided(connection, most=10_000, most_bytes=10**9)]
+    def query(connection: Connection) -> list[str]:
+        return [e.id for e in inbox.undecided(connection, most=10_000, most_bytes=10**9)]
 
     return await store.read(query)
 
@@ -41,10 +40,10 @@ async def test_an_accepted_event_is_on_disk_when_accept_returns(store: Store) ->
 async def test_many_accepted_at_once_share_few_transactions(store: Store) -> None:
     commits = 0
 
-    async def count(connection: AsyncConnection) -> None:
+    def count(connection: Connection) -> None:
         nonlocal commits
         commits += 1
-        await connection.execute(text("SELECT 1"))
+        connection.execute(text("SELECT 1"))
 
     before = store._writer.run_once
     turns = 0
@@ -61,12 +60,12 @@ async def test_many_accepted_at_once_share_few_transactions(store: Store) -> Non
 
 
 async def test_a_failing_work_takes_nobody_with_it(store: Store) -> None:
-    async def fails(connection: AsyncConnection) -> None:
-        await connection.execute(text("DELETE FROM events"))
+    def fails(connection: Connection) -> None:
+        connection.execute(text("DELETE FROM events"))
         raise LookupError("on purpose")
 
-    async def counts(connection: AsyncConnection) -> int:
-        return await inbox.count_undecided(connection)
+    def counts(connection: Connection) -> int:
+        return inbox.count_undecided(connection)
 
     results = await asyncio.gather(
         store.accept(event(1)),
@@ -90,8 +89,8 @@ async def test_a_duplicate_id_is_refused_alone(store: Store) -> None:
 
 
 async def test_a_full_disk_is_said_and_passes(store: Store) -> None:
-    async def limit(connection: AsyncConnection, pages: int) -> None:
-        await connection.execute(text(f"PRAGMA max_page_count={pages}"))
+    def limit(connection: Connection, pages: int) -> None:
+        connection.execute(text(f"PRAGMA max_page_count={pages}"))
 
     await store.write(lambda connection: limit(connection, 1))
     big = Event("E99999", "prod", NOON, b"x" * 1_000_000)
@@ -128,9 +127,9 @@ async def test_everything_is_still_there_after_reopening(tmp_path: Path) -> None
 
 
 async def test_durability_is_switched_on(store: Store) -> None:
-    async def pragmas(connection: AsyncConnection) -> list[object]:
+    def pragmas(connection: Connection) -> list[object]:
         return [
-            (await connection.execute(text(f"PRAGMA {name}"))).scalar_one()
+            (connection.execute(text(f"PRAGMA {name}"))).scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys")
         ]
 
@@ -138,8 +137,8 @@ async def test_durability_is_switched_on(store: Store) -> None:
 
 
 async def test_readers_cannot_write(store: Store) -> None:
-    async def writes(connection: AsyncConnection) -> None:
-        await connection.execute(text("DELETE FROM events"))
+    def writes(connection: Connection) -> None:
+        connection.execute(text("DELETE FROM events"))
 
     with pytest.raises(Exception, match="readonly"):
         await store.read(writes)
@@ -150,7 +149,7 @@ async def test_migrations_lead_to_the_schema_of_this_version(store: Store) -> No
         found: list[object] = compare_metadata(MigrationContext.configure(connection), metadata)
         return found
 
-    assert await store.read(lambda connection: connection.run_sync(differences)) == []
+    assert await store.read(differences) == []
 
 
 async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
@@ -181,8 +180,8 @@ async def test_a_batch_is_bounded_in_bytes_but_never_empty(store: Store) -> None
     for number in range(4):
         await store.accept(Event(f"E{number}", "prod", NOON, b"x" * 1000))
 
-    async def batch(connection: AsyncConnection, most_bytes: int) -> list[str]:
-        return [e.id for e in await inbox.undecided(connection, most=100, most_bytes=most_bytes)]
+    def batch(connection: Connection, most_bytes: int) -> list[str]:
+        return [e.id for e in inbox.undecided(connection, most=100, most_bytes=most_bytes)]
 
     assert await store.read(lambda connection: batch(connection, 2500)) == ["E0", "E1"]
     assert await store.read(lambda connection: batch(connection, 10)) == ["E0"]
@@ -192,8 +191,8 @@ async def test_what_became_of_an_event_is_noted(store: Store) -> None:
     await store.accept(event(1))
     decided = inbox.Decided("E00001", EventOutcome.DECIDED, "hash", 3)
 
-    async def mark(connection: AsyncConnection) -> None:
-        await inbox.mark(connection, [decided], now=NOON)
+    def mark(connection: Connection) -> None:
+        inbox.mark(connection, [decided], now=NOON)
 
     await store.write(mark)
     assert await stored(store) == []

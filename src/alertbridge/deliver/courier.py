@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.budget import RateLimit, available, next_start
@@ -133,24 +133,22 @@ class Courier:
             task.add_done_callback(self._landed)
         return len(claims)
 
-    async def budget(self, connection: AsyncConnection) -> int | None:
+    def budget(self, connection: Connection) -> int | None:
         """How many requests the rate limit allows right now; None where there is no limit."""
         limit = self.policy.rate_limit
         if limit is None:
             return None
         now = self._clock.now()
-        return available(limit, await outbox.recent_starts(connection, self.name, since=now - limit.per), now)
+        return available(limit, outbox.recent_starts(connection, self.name, since=now - limit.per), now)
 
-    async def _claim(self, connection: AsyncConnection, now: datetime, room: int) -> list[Claim]:
+    def _claim(self, connection: Connection, now: datetime, room: int) -> list[Claim]:
         if self.policy.hold_for is not None:
-            await outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
-        budget = await self.budget(connection)
+            outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
+        budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
         if most <= 0:
             return []
-        return await outbox.claim(
-            connection, self.name, now=now, most=most, key_interval=self.policy.key_interval
-        )
+        return outbox.claim(connection, self.name, now=now, most=most, key_interval=self.policy.key_interval)
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
@@ -199,20 +197,20 @@ class Courier:
             reference=(outcome.reference or None) if isinstance(outcome, Delivered) else None,
         )
 
-        async def work(connection: AsyncConnection) -> None:
-            await outbox.settle(connection, claim, result, now=now)
+        def work(connection: Connection) -> None:
+            outbox.settle(connection, claim, result, now=now)
             if before.pause is not None and self.standing.pause is None:
-                await outbox.add_pause(connection, self.name, since=before.pause.since, until=now)
+                outbox.add_pause(connection, self.name, since=before.pause.since, until=now)
 
         await self._insist(work)
         self._report(claim, result, now)
         self._report_standing(before)
 
-    async def _insist(self, work: Callable[[AsyncConnection], object]) -> None:
+    async def _insist(self, work: Callable[[Connection], object]) -> None:
         """A settlement is never given up: a full disk may get room again."""
         while True:
             try:
-                await self._store.write(work)  # type: ignore[arg-type]
+                await self._store.write(work)
             except StoreBroken:
                 raise
             except StoreError as error:
@@ -283,13 +281,13 @@ class Courier:
         timer.cancel()
         waking.cancel()
 
-    async def _next_due(self, connection: AsyncConnection, now: datetime) -> list[datetime]:
+    def _next_due(self, connection: Connection, now: datetime) -> list[datetime]:
         due = []
-        if (moment := await outbox.next_due(connection, self.name, now=now)) is not None:
+        if (moment := outbox.next_due(connection, self.name, now=now)) is not None:
             due.append(moment)
         limit = self.policy.rate_limit
         if limit is not None:
-            starts = await outbox.recent_starts(connection, self.name, since=now - limit.per)
+            starts = outbox.recent_starts(connection, self.name, since=now - limit.per)
             due.append(next_start(limit, starts, now))
         return due
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection
 
 from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
@@ -48,14 +48,14 @@ class Postings:
             incident = state.incidents[announcement.incident]
             self._postings.append(self._posting(announcement, incident, received_at))
 
-    async def store(self, connection: AsyncConnection) -> None:
+    def store(self, connection: Connection) -> None:
         """Enter everything into the outbox, in the caller's transaction."""
         for incident, action in self._overtaken:
-            await outbox.withdraw(connection, incident, action, now=self._now)
-        await outbox.post(connection, self._postings, now=self._now)
+            outbox.withdraw(connection, incident, action, now=self._now)
+        outbox.post(connection, self._postings, now=self._now)
         for posting in self._postings:
             if posting.action is Action.RESOLVED and posting.destination in self._collapsing:
-                await outbox.collapse(connection, posting.incident, now=self._now)
+                outbox.collapse(connection, posting.incident, now=self._now)
 
     def _overtake(self, incident: str, action: Action) -> None:
         self._overtaken[incident, action] = None

@@ -6,10 +6,10 @@ import fcntl
 import os
 import sqlite3
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import orjson
-from sqlalchemy import event
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,11 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPo
 from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
 
 _READERS = 4
+_OPTIONS: dict[str, Any] = {
+    "json_serializer": lambda value: orjson.dumps(value).decode(),
+    "json_deserializer": orjson.loads,
+    "hide_parameters": True,
+}
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -28,11 +33,11 @@ def database_path(url: str, state_directory: str | None = None) -> Path:
     return Path(state_directory, path) if state_directory and not path.is_absolute() else path
 
 
-def writing_engine(path: Path) -> AsyncEngine:
+def writing_engine(path: Path) -> Engine:
     """An engine of exactly one connection, on which every transaction takes the write lock when it begins."""
-    engine = _engine(URL.create("sqlite+aiosqlite", database=str(path)), poolclass=StaticPool)
+    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=StaticPool, **_OPTIONS)
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         # SQLAlchemy says BEGIN itself, below: sqlite3 must not begin or commit behind its back.
         connection.isolation_level = None
@@ -48,7 +53,7 @@ def writing_engine(path: Path) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "begin")
+    @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -58,7 +63,9 @@ def writing_engine(path: Path) -> AsyncEngine:
 def reading_engine(path: Path) -> AsyncEngine:
     """An engine whose connections can only read."""
     url = URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
-    engine = _engine(url, poolclass=AsyncAdaptedQueuePool, pool_size=_READERS, max_overflow=0)
+    engine = create_async_engine(
+        url, poolclass=AsyncAdaptedQueuePool, pool_size=_READERS, max_overflow=0, **_OPTIONS
+    )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -68,16 +75,6 @@ def reading_engine(path: Path) -> AsyncEngine:
         cursor.close()
 
     return engine
-
-
-def _engine(url: URL, **options: object) -> AsyncEngine:
-    return create_async_engine(
-        url,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
-        json_deserializer=orjson.loads,
-        hide_parameters=True,
-        **options,
-    )
 
 
 def lock(path: Path) -> IO[str]:

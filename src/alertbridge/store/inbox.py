@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, literal_column, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, func, literal_column, select, update
 
 from alertbridge.incidents.state import Verdict
 from alertbridge.model import JSON, Event, EventOutcome
@@ -69,12 +68,12 @@ _DECIDE = (
 )
 
 
-async def undecided(connection: AsyncConnection, *, most: int, most_bytes: int) -> list[Event]:
+def undecided(connection: Connection, *, most: int, most_bytes: int) -> list[Event]:
     """The oldest events that are not decided yet, in the order of their acceptance.
 
     At most `most` of them, and as many as fit into `most_bytes` of bodies, but at least one if there is any.
     """
-    sizes = (await connection.execute(_SIZES, {"most": most})).all()
+    sizes = (connection.execute(_SIZES, {"most": most})).all()
     room, last = most_bytes, None
     for seq, size in sizes:
         if last is not None and size > room:
@@ -82,19 +81,19 @@ async def undecided(connection: AsyncConnection, *, most: int, most_bytes: int) 
         room, last = room - size, seq
     if last is None:
         return []
-    rows = await connection.execute(_UNDECIDED, {"last": last})
+    rows = connection.execute(_UNDECIDED, {"last": last})
     return [Event(id=r.id, source=r.source, received_at=r.received_at, body=bytes(r.body)) for r in rows]
 
 
-async def count_undecided(connection: AsyncConnection) -> int:
+def count_undecided(connection: Connection) -> int:
     """How many events wait to be decided."""
-    return int(await connection.scalar(_COUNT_UNDECIDED) or 0)
+    return int(connection.scalar(_COUNT_UNDECIDED) or 0)
 
 
-async def mark(connection: AsyncConnection, decided: Sequence[Decided], *, now: datetime) -> None:
+def mark(connection: Connection, decided: Sequence[Decided], *, now: datetime) -> None:
     """Note what became of events, in the transaction that stores their changes: neither is seen without the other."""
     if decided:
-        await connection.execute(
+        connection.execute(
             _DECIDE,
             [
                 {

@@ -9,10 +9,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Table, and_, delete, or_, select
+from sqlalchemy import Connection, Table, and_, delete, or_, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.incidents.state import Changes, Doubt, Incident, Known, Member, Place, State
 from alertbridge.model import Alert, AlertId, AlertStatus, Content, Reporting, Resend, Severity
@@ -22,8 +21,8 @@ T = TypeVar("T")
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
 
 
-async def load(
-    connection: AsyncConnection, *, alert_ids: Iterable[AlertId], places: Iterable[Place], now: datetime
+def load(
+    connection: Connection, *, alert_ids: Iterable[AlertId], places: Iterable[Place], now: datetime
 ) -> State:
     """All that is remembered of these alerts and places.
 
@@ -35,23 +34,23 @@ async def load(
     by_destination: dict[str, list[str]] = defaultdict(list)
     for destination, key in sorted(set(places)):
         by_destination[destination].append(key)
-    known = await _known(connection, by_source)
-    found = await _homes(connection, by_source)
-    found |= await _occupants(connection, by_destination, now)
+    known = _known(connection, by_source)
+    found = _homes(connection, by_source)
+    found |= _occupants(connection, by_destination, now)
     return State(
         incidents=found.values(),
-        members=await _members(connection, sorted(found)),
+        members=_members(connection, sorted(found)),
         known=known,
-        doubted=await _doubted(connection, by_source),
+        doubted=_doubted(connection, by_source),
     )
 
 
-async def _known(connection: AsyncConnection, by_source: dict[str, list[str]]) -> list[Known]:
+def _known(connection: Connection, by_source: dict[str, list[str]]) -> list[Known]:
     rows = [
         row
         for source, fingerprints in by_source.items()
         for chunk in _chunks(fingerprints)
-        for row in await connection.execute(
+        for row in connection.execute(
             select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))
         )
     ]
@@ -60,7 +59,7 @@ async def _known(connection: AsyncConnection, by_source: dict[str, list[str]]) -
     ]
 
 
-async def _homes(connection: AsyncConnection, by_source: dict[str, list[str]]) -> dict[str, Incident]:
+def _homes(connection: Connection, by_source: dict[str, list[str]]) -> dict[str, Incident]:
     found = {}
     for source, fingerprints in by_source.items():
         for chunk in _chunks(fingerprints):
@@ -73,13 +72,13 @@ async def _homes(connection: AsyncConnection, by_source: dict[str, list[str]]) -
                     incidents.c.closed_at.is_(None),
                 )
             )
-            for row in await connection.execute(query):
+            for row in connection.execute(query):
                 found[row.id] = _incident(row)
     return found
 
 
-async def _occupants(
-    connection: AsyncConnection, by_destination: dict[str, list[str]], now: datetime
+def _occupants(
+    connection: Connection, by_destination: dict[str, list[str]], now: datetime
 ) -> dict[str, Incident]:
     found = {}
     for destination, keys in by_destination.items():
@@ -89,25 +88,25 @@ async def _occupants(
                 incidents.c.key.in_(chunk),
                 or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > now),
             )
-            for row in await connection.execute(query):
+            for row in connection.execute(query):
                 found[row.id] = _incident(row)
     return found
 
 
-async def _members(connection: AsyncConnection, identifiers: Sequence[str]) -> list[Member]:
+def _members(connection: Connection, identifiers: Sequence[str]) -> list[Member]:
     return [
         _member(row)
         for chunk in _chunks(identifiers)
-        for row in await connection.execute(select(members).where(members.c.incident.in_(chunk)))
+        for row in connection.execute(select(members).where(members.c.incident.in_(chunk)))
     ]
 
 
-async def _doubted(connection: AsyncConnection, by_source: dict[str, list[str]]) -> list[AlertId]:
+def _doubted(connection: Connection, by_source: dict[str, list[str]]) -> list[AlertId]:
     return [
         AlertId(row.source, row.fingerprint)
         for source, fingerprints in by_source.items()
         for chunk in _chunks(fingerprints)
-        for row in await connection.execute(
+        for row in connection.execute(
             select(doubts.c.source, doubts.c.fingerprint).where(
                 doubts.c.source == source, doubts.c.fingerprint.in_(chunk)
             )
@@ -115,27 +114,25 @@ async def _doubted(connection: AsyncConnection, by_source: dict[str, list[str]])
     ]
 
 
-async def due_doubts(connection: AsyncConnection, *, now: datetime, most: int) -> list[Alert]:
+def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Alert]:
     """Doubted alerts whose time has come, oldest first."""
-    rows = await connection.execute(
+    rows = connection.execute(
         select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(doubts.c.due_at).limit(most)
     )
     return [_alert(row.alert) for row in rows]
 
 
-async def next_doubt(connection: AsyncConnection) -> datetime | None:
+def next_doubt(connection: Connection) -> datetime | None:
     """When the next doubt runs out."""
-    found: datetime | None = await connection.scalar(
-        select(doubts.c.due_at).order_by(doubts.c.due_at).limit(1)
-    )
+    found: datetime | None = connection.scalar(select(doubts.c.due_at).order_by(doubts.c.due_at).limit(1))
     return found
 
 
-async def store(connection: AsyncConnection, changes: Changes) -> None:
+def store(connection: Connection, changes: Changes) -> None:
     """Store everything but the deliveries, in the caller's transaction."""
-    await _put(connection, incidents, [_incident_values(incident) for incident in changes.incidents.values()])
-    await _put(connection, members, [_member_values(member) for member in changes.members.values()])
-    await _put(
+    _put(connection, incidents, [_incident_values(incident) for incident in changes.incidents.values()])
+    _put(connection, members, [_member_values(member) for member in changes.members.values()])
+    _put(
         connection,
         alerts,
         [
@@ -150,12 +147,12 @@ async def store(connection: AsyncConnection, changes: Changes) -> None:
             for known in changes.known.values()
         ],
     )
-    await _store_doubts(connection, changes)
+    _store_doubts(connection, changes)
 
 
-async def _store_doubts(connection: AsyncConnection, changes: Changes) -> None:
+def _store_doubts(connection: Connection, changes: Changes) -> None:
     raised = [doubt for doubt in changes.doubts.values() if isinstance(doubt, Doubt)]
-    await _put(
+    _put(
         connection,
         doubts,
         [
@@ -170,21 +167,21 @@ async def _store_doubts(connection: AsyncConnection, changes: Changes) -> None:
     )
     for alert, doubt in changes.doubts.items():
         if doubt is None:
-            await connection.execute(
+            connection.execute(
                 delete(doubts).where(
                     and_(doubts.c.source == alert.source, doubts.c.fingerprint == alert.fingerprint)
                 )
             )
 
 
-async def _put(connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
+def _put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows, or bring the row of the same primary key up to date."""
     if not rows:
         return
     insert = sqlite.insert(table)
     key = [column.name for column in table.primary_key]
     changed = {name: insert.excluded[name] for name in rows[0] if name not in key}
-    await connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
 
 
 def _incident_values(incident: Incident) -> dict[str, Any]:

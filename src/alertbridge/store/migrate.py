@@ -9,23 +9,17 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.errors import StoreError
 
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
-async def migrate(connection: AsyncConnection) -> tuple[str | None, str]:
-    """Upgrade to the newest revision in one transaction and return the revisions before and after.
+def migrate(connection: Connection) -> tuple[str | None, str]:
+    """Upgrade to the newest revision, in the caller's transaction; return the revisions before and after.
 
     Raises StoreError if the database was made by a newer version than this one.
     """
-    async with connection.begin():
-        return await connection.run_sync(_upgrade)
-
-
-def _upgrade(connection: Connection) -> tuple[str | None, str]:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection

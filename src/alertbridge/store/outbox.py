@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import case, exists, func, insert, literal, select, type_coerce, update
+from sqlalchemy import Connection, case, exists, func, insert, literal, select, type_coerce, update
 from sqlalchemy.engine import Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
 from alertbridge.store.schema import Instant, Span, attempts, deliveries
@@ -72,9 +71,9 @@ _UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
 _AHEAD = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
 
 
-async def withdraw(connection: AsyncConnection, incident: str, action: Action, *, now: datetime) -> int:
+def withdraw(connection: Connection, incident: str, action: Action, *, now: datetime) -> int:
     """Supersede the unsent deliveries of this incident and action: a newer truth takes their place."""
-    result = await connection.execute(
+    result = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.incident == incident,
@@ -86,16 +85,16 @@ async def withdraw(connection: AsyncConnection, incident: str, action: Action, *
     return result.rowcount
 
 
-async def collapse(connection: AsyncConnection, incident: str, *, now: datetime) -> None:
+def collapse(connection: Connection, incident: str, *, now: datetime) -> None:
     """Skip all that waits to be said of an incident whose `alarmed` was never tried: nobody has heard of it."""
     said = deliveries.c.incident == incident
     tried = exists().where(said, deliveries.c.attempts > 0)
     alarmed = exists().where(
         said, deliveries.c.action == Action.ALARMED.value, deliveries.c.state.in_(_UNSENT)
     )
-    decided = (await connection.execute(select(~tried, alarmed))).one()
+    decided = (connection.execute(select(~tried, alarmed))).one()
     if all(decided):
-        await connection.execute(
+        connection.execute(
             update(deliveries)
             .where(said, deliveries.c.state.in_(_UNSENT))
             .values(
@@ -107,11 +106,11 @@ async def collapse(connection: AsyncConnection, incident: str, *, now: datetime)
         )
 
 
-async def post(connection: AsyncConnection, postings: Sequence[Posting], *, now: datetime) -> None:
+def post(connection: Connection, postings: Sequence[Posting], *, now: datetime) -> None:
     """Enter deliveries, in order."""
     if not postings:
         return
-    await connection.execute(
+    connection.execute(
         insert(deliveries),
         [
             {
@@ -135,25 +134,25 @@ async def post(connection: AsyncConnection, postings: Sequence[Posting], *, now:
     )
 
 
-async def claim(
-    connection: AsyncConnection, destination: str, *, now: datetime, most: int, key_interval: timedelta
+def claim(
+    connection: Connection, destination: str, *, now: datetime, most: int, key_interval: timedelta
 ) -> list[Claim]:
     """Take up to `most` due deliveries, each the first in the line of its key, and note that an attempt begins.
 
     A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
     flight and keeps its order.
     """
-    rows = await connection.execute(_due(destination, now, most))
-    taken = [row for row in rows if not key_interval or await _may_follow(connection, row, now, key_interval)]
+    rows = connection.execute(_due(destination, now, most))
+    taken = [row for row in rows if not key_interval or _may_follow(connection, row, now, key_interval)]
     if not taken:
         return []
-    await connection.execute(
+    connection.execute(
         update(deliveries)
         .where(deliveries.c.id.in_([row.id for row in taken]))
         .values(state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None)
     )
     claims = [_claim(row, now) for row in taken]
-    await connection.execute(
+    connection.execute(
         insert(attempts),
         [
             {
@@ -190,9 +189,9 @@ def _due(destination: str, now: datetime, most: int) -> Any:
     )
 
 
-async def _may_follow(connection: AsyncConnection, row: Row[Any], now: datetime, interval: timedelta) -> bool:
+def _may_follow(connection: Connection, row: Row[Any], now: datetime, interval: timedelta) -> bool:
     """Whether the same action was last said on this key long enough ago; if not, put this one off until then."""
-    last: datetime | None = await connection.scalar(
+    last: datetime | None = connection.scalar(
         select(func.max(attempts.c.started_at)).where(
             attempts.c.destination == row.destination,
             attempts.c.key == row.key,
@@ -203,19 +202,19 @@ async def _may_follow(connection: AsyncConnection, row: Row[Any], now: datetime,
     )
     if last is None or last + interval <= now:
         return True
-    await connection.execute(
+    connection.execute(
         update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=last + interval)
     )
     return False
 
 
-async def settle(connection: AsyncConnection, claimed: Claim, result: Result, *, now: datetime) -> bool:
+def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
     """Leave a claimed delivery as its attempt made it.
 
     The guard on state and attempt makes a late settlement of an attempt that was given up harmless: it returns False.
     """
     final = result.state not in {DeliveryState.PENDING, DeliveryState.HELD}
-    done = await connection.execute(
+    done = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.id == claimed.id,
@@ -233,7 +232,7 @@ async def settle(connection: AsyncConnection, claimed: Claim, result: Result, *,
             settled_at=now if final else None,
         )
     )
-    await connection.execute(
+    connection.execute(
         update(attempts)
         .where(attempts.c.delivery == claimed.id, attempts.c.number == claimed.attempt)
         .values(finished_at=now, outcome=result.outcome, status=result.status, error=result.error)
@@ -241,15 +240,15 @@ async def settle(connection: AsyncConnection, claimed: Claim, result: Result, *,
     return done.rowcount == 1
 
 
-async def recover(connection: AsyncConnection, *, now: datetime) -> int:
+def recover(connection: Connection, *, now: datetime) -> int:
     """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again."""
     reason = "the daemon stopped while this was being sent; it may have arrived"
-    await connection.execute(
+    connection.execute(
         update(attempts)
         .where(attempts.c.finished_at.is_(None))
         .values(finished_at=now, outcome="ambiguous", error=reason)
     )
-    done = await connection.execute(
+    done = connection.execute(
         update(deliveries)
         .where(deliveries.c.state == DeliveryState.SENDING.value)
         .values(
@@ -262,11 +261,9 @@ async def recover(connection: AsyncConnection, *, now: datetime) -> int:
     return done.rowcount
 
 
-async def expire_held(
-    connection: AsyncConnection, destination: str, *, now: datetime, hold_for: timedelta
-) -> int:
+def expire_held(connection: Connection, destination: str, *, now: datetime, hold_for: timedelta) -> int:
     """Give up held deliveries that nobody completed in time: they are dead, in front of an operator."""
-    done = await connection.execute(
+    done = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
@@ -282,12 +279,10 @@ async def expire_held(
     return done.rowcount
 
 
-async def add_pause(
-    connection: AsyncConnection, destination: str, *, since: datetime, until: datetime
-) -> None:
+def add_pause(connection: Connection, destination: str, *, since: datetime, until: datetime) -> None:
     """Let the time that a destination was paused not count to the age of what waited there."""
     began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=since)
-    await connection.execute(
+    connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
@@ -298,9 +293,9 @@ async def add_pause(
     )
 
 
-async def next_due(connection: AsyncConnection, destination: str, *, now: datetime) -> datetime | None:
+def next_due(connection: Connection, destination: str, *, now: datetime) -> datetime | None:
     """When the next delivery that is not due yet will be."""
-    found: datetime | None = await connection.scalar(
+    found: datetime | None = connection.scalar(
         select(func.min(deliveries.c.next_attempt_at)).where(
             deliveries.c.destination == destination,
             deliveries.c.state == DeliveryState.PENDING.value,
@@ -310,9 +305,9 @@ async def next_due(connection: AsyncConnection, destination: str, *, now: dateti
     return found
 
 
-async def recent_starts(connection: AsyncConnection, destination: str, *, since: datetime) -> list[datetime]:
+def recent_starts(connection: Connection, destination: str, *, since: datetime) -> list[datetime]:
     """When the attempts since `since` began, in order."""
-    rows = await connection.execute(
+    rows = connection.execute(
         select(attempts.c.started_at)
         .where(attempts.c.destination == destination, attempts.c.started_at > since)
         .order_by(attempts.c.started_at)

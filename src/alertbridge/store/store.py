@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import sqlite3
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alertbridge.errors import StoreError
 from alertbridge.model import Event, EventOutcome
@@ -26,18 +28,15 @@ class Store:
         *,
         path: Path,
         held: IO[str],
-        writing: AsyncEngine,
+        writer: Writer,
         reading: AsyncEngine,
-        connection: AsyncConnection,
         revisions: tuple[str | None, str],
     ) -> None:
         self.path = path
         self.revisions = revisions
         self._held = held
-        self._writing = writing
+        self._writer = writer
         self._reading = reading
-        self._connection = connection
-        self._writer = Writer(connection=connection)
 
     @classmethod
     async def open(cls, path: Path) -> Store:
@@ -46,24 +45,18 @@ class Store:
         Raises StoreLocked if another daemon holds it, StoreError if it cannot be used.
         """
         held = engine.lock(path)
-        writing = engine.writing_engine(path)
+        writer = Writer(engine=engine.writing_engine(path))
         try:
-            connection = await writing.connect()
-            revisions = await migrate(connection)
+            revisions = await writer.open(migrate)
         except Exception as error:
-            await writing.dispose()
+            await writer.close(lambda _: None)
             held.close()
             known = engine.translate(error) if isinstance(error, DBAPIError) else None
             if known is None:
                 raise
             raise StoreError(f"{path}: {known}") from error
         return cls(
-            path=path,
-            held=held,
-            writing=writing,
-            reading=engine.reading_engine(path),
-            connection=connection,
-            revisions=revisions,
+            path=path, held=held, writer=writer, reading=engine.reading_engine(path), revisions=revisions
         )
 
     @property
@@ -79,29 +72,29 @@ class Store:
         """Keep a refused body for inspection."""
         await self._writer.append(inbox.row(event, EventOutcome.MALFORMED, problem))
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run `work` in a transaction; return its result once that is on disk."""
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in a transaction, in the writing thread; return its result once that is on disk."""
         return await self._writer.write(work)
 
-    async def read(self, query: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on a connection that can only read, on one consistent view."""
         async with self._reading.connect() as connection:
-            return await query(connection)
+            return await connection.run_sync(query)
 
     async def run(self) -> None:
-        """Write what is asked for until `close`. Raises StoreBroken when the disk cannot be trusted."""
+        """Write what is asked for until `stop`. Raises StoreBroken when the disk cannot be trusted."""
         await self._writer.run()
 
     def stop(self) -> None:
         """Refuse further writes and let `run` end once all that was asked for is on disk."""
-        self._writer.close()
+        self._writer.stop()
 
     async def close(self) -> None:
         """Move the write-ahead log into the database, close every connection and let go of the lock."""
         await self._reading.dispose()
-        raw = await self._connection.get_raw_connection()
-        driver: Any = raw.driver_connection
-        await driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        await self._connection.close()
-        await self._writing.dispose()
+        await self._writer.close(_checkpoint)
         self._held.close()
+
+
+def _checkpoint(driver: sqlite3.Connection) -> None:
+    driver.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,16 +1,20 @@
-"""The one hand that writes: whatever is asked for meanwhile shares the next transaction and its single sync."""
+"""The one hand that writes: whatever is asked for meanwhile shares the next transaction and its single sync.
+
+It works in a thread of its own, one hop for a whole transaction: on a busy event loop every further hop would wait for the
+interpreter's lock, and a transaction has dozens of statements.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import aiosqlite
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.store.engine import translate
@@ -25,10 +29,18 @@ _MOST_APPENDS = 1000
 
 
 @dataclass(slots=True)
-class _Ask:
-    """One piece of work and who waits for it."""
+class _Append:
+    """One event row, and who waits for it to be on disk."""
 
-    work: Callable[[AsyncConnection], Awaitable[Any]]
+    row: Row
+    done: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Ask:
+    """One piece of work, and who waits for its result."""
+
+    work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
     result: Any = None
 
@@ -40,9 +52,11 @@ class Writer:
     derive everything from the connection it is given. A disk that cannot be trusted ends `run` with StoreBroken.
     """
 
-    def __init__(self, *, connection: AsyncConnection) -> None:
-        self._connection = connection
-        self._appends: list[tuple[Row, asyncio.Future[None]]] = []
+    def __init__(self, *, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
+        self._connection: Connection | None = None
+        self._appends: list[_Append] = []
         self._asks: list[_Ask] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -53,16 +67,26 @@ class Writer:
         """How many rows and works wait for a transaction."""
         return len(self._appends) + len(self._asks)
 
+    async def open(self, prepare: Callable[[Connection], T]) -> T:
+        """Connect, and run `prepare` in a first transaction."""
+
+        def connect() -> T:
+            self._connection = self._engine.connect()
+            with self._connection.begin():
+                return prepare(self._connection)
+
+        return await self._in_thread(connect)
+
     async def append(self, row: Row) -> None:
         """Put one event row (id, source, received_at in microseconds, body, outcome, error) on disk."""
         self._refuse_if_closed()
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._appends.append((row, done))
+        append = _Append(row, asyncio.get_running_loop().create_future())
+        self._appends.append(append)
         self._wake.set()
-        await done
+        await append.done
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-        """Run `work` inside a transaction and return its result once it is on disk."""
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in the writing thread, inside a transaction, and return its result once that is on disk."""
         self._refuse_if_closed()
         ask = _Ask(work, asyncio.get_running_loop().create_future())
         self._asks.append(ask)
@@ -71,84 +95,72 @@ class Writer:
         return result
 
     async def run(self) -> None:
-        """Write until `close` was called and nothing waits any more."""
+        """Write until `stop` was called and nothing waits any more."""
         while not (self._closing and not self.queued):
             await self._wake.wait()
             self._wake.clear()
             while self.queued:
                 await self.run_once()
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Let `run` return as soon as everything asked for so far is on disk."""
         self._closing = True
         self._wake.set()
+
+    async def close(self, last: Callable[[sqlite3.Connection], None]) -> None:
+        """Do a last thing outside any transaction, and end the connection and its thread."""
+
+        def end() -> None:
+            if self._connection is not None:
+                last(_driver(self._connection))
+                self._connection.close()
+            self._engine.dispose()
+
+        await self._in_thread(end)
+        self._thread.shutdown()
 
     async def run_once(self) -> None:
         """One transaction with whatever waits now."""
         appends, self._appends = self._appends[:_MOST_APPENDS], self._appends[_MOST_APPENDS:]
         asks, self._asks = self._asks[:_MOST_WORKS], self._asks[_MOST_WORKS:]
-        try:
-            await self._commit([row for row, _ in appends], asks)
-        except Exception as error:  # noqa: BLE001 - whatever happened belongs to those who wait
-            await self._one_by_one(appends, asks, error)
+        failure = await self._try(appends, asks)
+        if failure is None or len(asks) + bool(appends) == 1:
+            _tell(appends, asks, failure)
             return
-        for _, done in appends:
-            _tell(done, None)
-        for ask in asks:
-            _tell(ask.done, ask.result)
+        # Everybody again, each alone, so that only the guilty one is told of it.
+        parts: list[tuple[list[_Append], list[_Ask]]] = [(appends, [])] if appends else []
+        for rows, works in (*parts, *(([], [ask]) for ask in asks)):
+            _tell(rows, works, await self._try(rows, works))
 
-    async def _commit(self, rows: list[Row], asks: list[_Ask]) -> None:
+    async def _try(self, appends: list[_Append], asks: list[_Ask]) -> Exception | None:
+        """One transaction; the reason if it came to nothing."""
         try:
-            async with self._connection.begin():
+            await self._in_thread(lambda: self._commit([append.row for append in appends], asks))
+        except StoreBroken as error:
+            self._broken = error
+            _tell([*appends, *self._appends], [*asks, *self._asks], error)
+            self._appends, self._asks = [], []
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever happened belongs to those who wait
+            return error
+        return None
+
+    def _commit(self, rows: list[Row], asks: list[_Ask]) -> None:
+        assert self._connection is not None, "open comes first"
+        try:
+            with self._connection.begin():
                 if rows:
-                    driver = await self._driver()
-                    await driver.executemany(_APPEND, rows)
+                    _driver(self._connection).executemany(_APPEND, rows)
                 for ask in asks:
-                    ask.result = await ask.work(self._connection)
+                    ask.result = ask.work(self._connection)
         except (sqlite3.Error, SQLAlchemyError) as error:
             known = translate(error)
             if known is None:
                 raise
             raise known from error
 
-    async def _one_by_one(
-        self, appends: list[tuple[Row, asyncio.Future[None]]], asks: list[_Ask], error: Exception
-    ) -> None:
-        """After a failure: everybody again, each alone, so that only the guilty one is told of it."""
-        self._die_if_broken(error, appends, asks)
-        if len(asks) + bool(appends) == 1:
-            for waiting in (*(done for _, done in appends), *(ask.done for ask in asks)):
-                _tell(waiting, error)
-            return
-        parts: list[tuple[list[tuple[Row, asyncio.Future[None]]], list[_Ask]]] = [([], [ask]) for ask in asks]
-        if appends:
-            parts.insert(0, (appends, []))
-        for rows, works in parts:
-            try:
-                await self._commit([row for row, _ in rows], works)
-            except Exception as failure:  # noqa: BLE001 - as above
-                self._die_if_broken(failure, rows, works)
-                outcome: Exception | None = failure
-            else:
-                outcome = None
-            for _, done in rows:
-                _tell(done, outcome)
-            for ask in works:
-                _tell(ask.done, outcome or ask.result)
-
-    def _die_if_broken(
-        self, error: Exception, appends: list[tuple[Row, asyncio.Future[None]]], asks: list[_Ask]
-    ) -> None:
-        if not isinstance(error, StoreBroken):
-            return
-        self._broken = error
-        waiting = [done for _, done in (*appends, *self._appends)] + [
-            ask.done for ask in (*asks, *self._asks)
-        ]
-        self._appends, self._asks = [], []
-        for done in waiting:
-            _tell(done, error)
-        raise error
+    async def _in_thread(self, step: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, step)
 
     def _refuse_if_closed(self) -> None:
         if self._broken is not None:
@@ -156,17 +168,20 @@ class Writer:
         if self._closing:
             raise StoreError("the database is being closed")
 
-    async def _driver(self) -> aiosqlite.Connection:
-        raw = await self._connection.get_raw_connection()
-        driver = raw.driver_connection
-        assert isinstance(driver, aiosqlite.Connection)
-        return driver
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
-def _tell(done: asyncio.Future[Any], outcome: object) -> None:
-    if done.done():  # whoever asked has gone away; the work stands
-        return
-    if isinstance(outcome, Exception):
-        done.set_exception(outcome)
-    else:
-        done.set_result(outcome)
+def _tell(appends: list[_Append], asks: list[_Ask], failure: Exception | None) -> None:
+    """Wake whoever waits; one that has gone away is passed over, and the work stands."""
+    outcomes = [*((append.done, None) for append in appends), *((ask.done, ask.result) for ask in asks)]
+    for done, result in outcomes:
+        if done.done():
+            continue
+        if failure is not None:
+            done.set_exception(failure)
+        else:
+            done.set_result(result)

@@ -1,0 +1,147 @@
+"""The admin API that reads: events, incidents, deliveries and destinations, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TypeAlias
+
+import orjson
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from sqlalchemy import Connection
+
+from alertbridge.clock import Clock
+from alertbridge.deliver.courier import Courier
+from alertbridge.model import JSON, DeliveryState, Secret, instant
+from alertbridge.operate import query
+from alertbridge.operate.guard import Guard
+from alertbridge.operate.query import BadQuery, Listing
+from alertbridge.operate.survey import Survey, survey
+from alertbridge.problems import problem
+from alertbridge.store import listings
+from alertbridge.store.listings import Item, Page, Wanted
+from alertbridge.store.store import Store
+
+_List: TypeAlias = Callable[[Connection, Wanted], Page]
+_Find: TypeAlias = Callable[[Connection, str], Item | None]
+_KEPT: tuple[tuple[Listing, _List, _Find], ...] = (
+    (query.EVENTS, listings.list_events, listings.find_event),
+    (query.INCIDENTS, listings.list_incidents, listings.find_incident),
+    (query.DELIVERIES, listings.list_deliveries, listings.find_delivery),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """A destination as operators see it: its courier, and the `type` it was configured with."""
+
+    courier: Courier
+    type: str
+
+
+class Admin:
+    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}` and `/{id}` of each.
+
+    `stations` is looked at anew for each request. Who may ask is decided by `admin_token` and `loopback`.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        stations: Mapping[str, Station],
+        clock: Clock,
+        admin_token: Secret | None,
+        loopback: bool,
+    ) -> None:
+        self._store = store
+        self._stations = stations
+        self._clock = clock
+        self._guard = Guard(token=admin_token, loopback=loopback)
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to serve."""
+        handlers: dict[str, Handler] = {}
+        for listing, page, find in _KEPT:
+            handlers[f"/{listing.name}"] = partial(self._list, listing, page)
+            handlers[f"/{listing.name}/{{id}}"] = partial(self._show, listing, find)
+        handlers["/destinations"] = self._list_destinations
+        handlers["/destinations/{id}"] = self._show_destination
+        return [web.get(f"/api/v1{path}", self._guard.wrap(handler)) for path, handler in handlers.items()]
+
+    async def _list(self, listing: Listing, page: _List, request: web.Request) -> web.Response:
+        try:
+            wanted = query.read_query(listing, request.query)
+        except BadQuery as error:
+            return _refusal(error)
+        return _page(listing, await self._store.read(lambda connection: page(connection, wanted)))
+
+    async def _show(self, listing: Listing, find: _Find, request: web.Request) -> web.Response:
+        identifier = request.match_info["id"]
+        item = await self._store.read(lambda connection: find(connection, identifier))
+        return _unknown(listing, identifier) if item is None else _json(item)
+
+    async def _list_destinations(self, request: web.Request) -> web.Response:
+        try:
+            wanted = query.read_query(query.DESTINATIONS, request.query)
+        except BadQuery as error:
+            return _refusal(error)
+        names = sorted(name for name in self._stations if wanted.after is None or name > wanted.after)
+        shown = names[: wanted.limit]
+        items = await self._destinations(shown)
+        return _page(query.DESTINATIONS, Page(items, shown[-1] if len(names) > len(shown) else None))
+
+    async def _show_destination(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        if name not in self._stations:
+            return _unknown(query.DESTINATIONS, name)
+        (item,) = await self._destinations([name])
+        return _json(item)
+
+    async def _destinations(self, names: list[str]) -> list[Item]:
+        stations = {name: self._stations[name] for name in names}
+        seen = await survey(self._store, {name: station.courier for name, station in stations.items()})
+        now = self._clock.now()
+        return [_destination(name, station, seen, now) for name, station in stations.items()]
+
+
+def _destination(name: str, station: Station, seen: Survey, now: datetime) -> Item:
+    pause = station.courier.standing.pause
+    counts = seen.census.deliveries
+    since = seen.census.oldest.get(name)
+    waiting = (DeliveryState.PENDING, DeliveryState.SENDING)
+    return {
+        "name": name,
+        "type": station.type,
+        "state": "paused" if pause else "ok",
+        "reason": pause.reason if pause else None,
+        "detail": pause.detail if pause else None,
+        "resumes_at": instant(pause.until) if pause else None,
+        "budget": seen.budgets[name],
+        "waiting": sum(counts.get((name, state), 0) for state in waiting),
+        "held": counts.get((name, DeliveryState.HELD), 0),
+        "dead": counts.get((name, DeliveryState.DEAD), 0),
+        "oldest_seconds": None if since is None else max(0.0, (now - since).total_seconds()),
+    }
+
+
+def _page(listing: Listing, page: Page) -> web.Response:
+    return _json({"items": [*page.items], "next": query.cursor(listing, page.next)})
+
+
+def _json(value: Mapping[str, JSON]) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")
+
+
+def _refusal(error: BadQuery) -> web.Response:
+    return problem(400, "Bad query", str(error), parameter=error.parameter, allowed=list(error.allowed))
+
+
+def _unknown(listing: Listing, identifier: str) -> web.Response:
+    detail = f'"{identifier}" is not among the {listing.name}'
+    if listing is not query.DESTINATIONS:
+        detail += "; what is finished is deleted after the time under storage.retention"
+    return problem(404, "Not found", detail)

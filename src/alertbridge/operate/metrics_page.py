@@ -1,0 +1,84 @@
+"""`GET /metrics`: what is counted as it happens, and what is counted in the database when asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry, Gauge, exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from alertbridge.clock import Clock
+from alertbridge.deliver.courier import Courier
+from alertbridge.metrics import Metrics
+from alertbridge.model import DeliveryState
+from alertbridge.operate.survey import Survey, survey
+from alertbridge.store.store import Store
+
+_Labels = TypeVar("_Labels", bound=tuple[str, ...])
+_NOT_FINAL = (DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING)
+
+
+class MetricsPage:
+    """Serves the metrics in Prometheus' text format, or as OpenMetrics to who accepts that."""
+
+    def __init__(
+        self, *, store: Store, couriers: Mapping[str, Courier], clock: Clock, metrics: Metrics
+    ) -> None:
+        self._store = store
+        self._couriers = couriers
+        self._clock = clock
+        self._metrics = metrics
+        self._turn = asyncio.Lock()
+
+    def routes(self) -> list[web.RouteDef]:
+        """What to serve."""
+        return [web.get("/metrics", self._answer)]
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        encode, content_type = _format(request.headers.get(hdrs.ACCEPT, ""))
+        async with self._turn:  # the gauges stay as one request has set them until they are written down
+            self._set(await survey(self._store, self._couriers))
+            page = await asyncio.to_thread(encode, self._metrics.registry)
+        return web.Response(body=page, headers={hdrs.CONTENT_TYPE: content_type})
+
+    def _set(self, seen: Survey) -> None:
+        """Bring the gauges up to date; what is gone disappears, and every configured destination shows its zeros."""
+        metrics, census, now = self._metrics, seen.census, self._clock.now()
+        names = self._couriers
+        _replace(metrics.incidents_open, {(name,): 0 for name in names} | _keyed(census.incidents))
+        _replace(
+            metrics.outbox,
+            {(name, state.value): 0 for name in names for state in _NOT_FINAL}
+            | {(name, s.value): n for (name, s), n in census.deliveries.items() if s in _NOT_FINAL},
+        )
+        ages = {name: max(0.0, (now - since).total_seconds()) for name, since in census.oldest.items()}
+        _replace(metrics.outbox_oldest_seconds, {(name,): 0 for name in names} | _keyed(ages))
+        _replace(metrics.held, census.held)
+        _replace(
+            metrics.destination_paused,
+            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None},
+        )
+        _replace(
+            metrics.rate_budget,
+            _keyed({name: budget for name, budget in seen.budgets.items() if budget is not None}),
+        )
+        metrics.inbox.set(census.undecided)
+
+
+def _format(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    if "application/openmetrics-text" in accept:
+        return openmetrics.generate_latest, openmetrics.CONTENT_TYPE_LATEST
+    return exposition.generate_latest, exposition.CONTENT_TYPE_LATEST
+
+
+def _keyed(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:
+    return {(name,): value for name, value in values.items()}
+
+
+def _replace(gauge: Gauge, values: Mapping[_Labels, float]) -> None:
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)

@@ -1,0 +1,94 @@
+"""The loop that keeps the database small: every ten minutes it deletes what is finished and old enough."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import structlog
+
+from alertbridge.clock import Clock
+from alertbridge.errors import StoreBroken, StoreError
+from alertbridge.store import retention
+from alertbridge.store.retention import Batch, Kind
+from alertbridge.store.store import Store
+
+_EVERY = timedelta(minutes=10)
+
+
+class Pruner:
+    """Deletes events older than `events`; deliveries, closed incidents and quiet alerts older than `deliveries`.
+
+    Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
+    looks: the attempts it counts are kept that long, however short `deliveries` is.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        events: timedelta,
+        deliveries: timedelta,
+        clock: Clock,
+        window: timedelta = timedelta(0),
+    ) -> None:
+        self._store = store
+        self._ages = {
+            "events": (retention.EVENTS, events),
+            "deliveries": (retention.DELIVERIES, max(deliveries, window)),
+            "incidents": (retention.INCIDENTS, deliveries),
+            "alerts": (retention.ALERTS, deliveries),
+        }
+        self._clock = clock
+        self._stop = asyncio.Event()
+        self._log = structlog.get_logger().bind()
+
+    def close(self) -> None:
+        """Let `run` end after the batch at hand."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Prune at once and then every ten minutes, until `close`. Raises StoreBroken when the disk cannot be trusted."""
+        while not self._stop.is_set():
+            try:
+                await self.run_once()
+            except StoreBroken:
+                raise
+            except StoreError as error:
+                self._log.warning("retention.failed", error=str(error))
+            await self._rest()
+
+    async def run_once(self) -> dict[str, int]:
+        """Delete all that is due, and return how many rows of each kind that were."""
+        now = self._clock.now()
+        counts = {name: await self._prune(kind, now - age) for name, (kind, age) in self._ages.items()}
+        if any(counts.values()):
+            self._log.info("retention.pruned", **counts)
+        return counts
+
+    async def _prune(self, kind: Kind, before: datetime) -> int:
+        total = removed = 0
+        while batches := await self._store.read(
+            lambda connection: retention.find(connection, kind, before=before)
+        ):
+            removed = 0
+            for batch in batches:
+                if self._stop.is_set():
+                    return total
+                removed += await self._remove(kind, batch, before)
+            total += removed
+            if not removed:  # what was found has come back to life since
+                break
+        return total
+
+    async def _remove(self, kind: Kind, batch: Batch, before: datetime) -> int:
+        return await self._store.write(
+            lambda connection: retention.remove(connection, kind, batch, before=before)
+        )
+
+    async def _rest(self) -> None:
+        timer = asyncio.ensure_future(self._clock.sleep(_EVERY))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((timer, stopping), return_when=asyncio.FIRST_COMPLETED)
+        timer.cancel()
+        stopping.cancel()

@@ -1,0 +1,117 @@
+"""SQL that forgets: what is finished and old enough is found by a reader, then deleted by key in small batches.
+
+Finding may take long and holds up nobody. Each deletion says the whole condition again, so that what has changed since
+it was found stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
+
+from alertbridge.model import DeliveryState, EventOutcome
+from alertbridge.store.schema import alerts, deliveries, events, incidents
+
+Key: TypeAlias = tuple[Any, ...]
+Batch: TypeAlias = list[Key]  # what is deleted in one transaction
+_FOUND_AT_ONCE = 5000
+_MOST_ROWS = 500
+_MOST_BYTES = 16 * 1024 * 1024  # deleting a large body takes the writer about as long as writing it did
+_FINAL = (
+    DeliveryState.DELIVERED,
+    DeliveryState.SUPERSEDED,
+    DeliveryState.SKIPPED,
+    DeliveryState.DEAD,
+    DeliveryState.DISCARDED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that is kept for a time.
+
+    `expired` says which rows are done with since before an instant; `order` is an order that an index gives; `size`
+    is what deleting a row costs, in bytes, where that counts.
+    """
+
+    table: Table
+    expired: Callable[[datetime], ColumnElement[bool]]
+    order: ColumnElement[Any]
+    size: ColumnElement[int]
+
+
+def _events(before: datetime) -> ColumnElement[bool]:
+    return and_(events.c.received_at < before, events.c.outcome != EventOutcome.RECEIVED.value)
+
+
+def _deliveries(before: datetime) -> ColumnElement[bool]:
+    # Literals, because a deletion of many keys takes no list as a parameter.
+    final = deliveries.c.state.in_([literal_column(f"'{state.value}'") for state in _FINAL])
+    return and_(deliveries.c.settled_at < before, final)
+
+
+def _incidents(before: datetime) -> ColumnElement[bool]:
+    """Closed, past reopening, and with nothing more to say: a delivery that is still kept keeps its incident."""
+    over = or_(incidents.c.reopen_until.is_(None), incidents.c.reopen_until < before)
+    said = exists().where(deliveries.c.incident == incidents.c.id)
+    return and_(incidents.c.closed_at < before, over, ~said)
+
+
+def _alerts(before: datetime) -> ColumnElement[bool]:
+    return and_(~alerts.c.firing, alerts.c.last_seen < before)
+
+
+EVENTS = Kind(events, _events, events.c.received_at, func.length(events.c.body))
+DELIVERIES = Kind(deliveries, _deliveries, deliveries.c.settled_at, literal(0))
+INCIDENTS = Kind(incidents, _incidents, incidents.c.id, literal(0))
+ALERTS = Kind(alerts, _alerts, alerts.c.source, literal(0))
+
+
+def find(connection: Connection, kind: Kind, *, before: datetime) -> list[Batch]:
+    """Batches of rows of this kind that are done with; none if there is nothing more to delete."""
+    keys = kind.table.primary_key.columns
+    query = select(kind.size, *keys).where(kind.expired(before)).order_by(kind.order).limit(_FOUND_AT_ONCE)
+    rows = (connection.execute(query)).all()
+    return list(_batches([(size, tuple(key)) for size, *key in rows]))
+
+
+def remove(connection: Connection, kind: Kind, batch: Batch, *, before: datetime) -> int:
+    """Delete what of `batch` is still done with, attempts and members with it; return how many rows that were."""
+    columns = kind.table.primary_key.columns
+    names = [f"key_{column.name}" for column in columns]
+    named = [column == bindparam(name) for column, name in zip(columns, names, strict=True)]
+    done = connection.execute(
+        delete(kind.table).where(*named, kind.expired(before)),
+        [dict(zip(names, key, strict=True)) for key in batch],
+    )
+    return done.rowcount
+
+
+def _batches(rows: Sequence[tuple[int, Key]]) -> Iterator[Batch]:
+    batch: Batch = []
+    room = _MOST_BYTES
+    for size, key in rows:
+        if batch and (len(batch) == _MOST_ROWS or size > room):
+            yield batch
+            batch, room = [], _MOST_BYTES
+        batch.append(key)
+        room -= size
+    if batch:
+        yield batch
