@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import ssl
 from collections.abc import Callable, Coroutine
@@ -176,6 +177,7 @@ class App:
             auto_decompress=False,
             handle_signals=False,
             shutdown_timeout=_HANDLERS_END,
+            logger=_quiet(),
         )
         await self._runner.setup()
         site = web.TCPSite(
@@ -188,9 +190,15 @@ class App:
         await site.start()
         self.port = int(self._runner.addresses[0][1])
 
-    async def _accept(self, event: Event) -> None:
-        await self._store.accept(event)
-        self._decider.wake()
+    def _accept(self, event: Event) -> asyncio.Future[None]:
+        stored = self._store.accept(event)
+
+        def hear(done: asyncio.Future[None]) -> None:
+            if done.exception() is None:
+                self._decider.hear(event)
+
+        stored.add_done_callback(hear)
+        return stored
 
     def _posted(self) -> None:
         for carrier in self._couriers.values():
@@ -214,6 +222,13 @@ class App:
 
     async def _finish(self, *names: str) -> None:
         await asyncio.gather(*(self._loops[name] for name in names))
+
+
+def _quiet() -> logging.Logger:
+    """A logger for aiohttp's server that says nothing: of a malformed request it would quote the headers."""
+    logger = logging.getLogger("alertbridge.http")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
 
 
 def _tls(settings: TlsSettings) -> ssl.SSLContext:

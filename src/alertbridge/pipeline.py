@@ -28,7 +28,7 @@ from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Changes, Heard, State, merged
-from alertbridge.model import Alert, Event, EventOutcome
+from alertbridge.model import Alert, Event, EventOutcome, Notification
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
 from alertbridge.store import inbox, ledger
@@ -38,7 +38,12 @@ from alertbridge.store.store import Store
 _MOST_EVENTS = 200
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_DOUBTS = 1000
+_MOST_AT_HAND = 1000  # events
+_SMALL = 50  # alerts
 _IDLE = timedelta(seconds=30)
+_BREATH = timedelta(
+    milliseconds=20
+)  # between batches, so that under load they are large and requests come first
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +85,13 @@ class Decider:
         self._posted = posted
         self._wake = asyncio.Event()
         self._closing = False
+        self._at_hand: dict[str, Notification] = {}
 
-    def wake(self) -> None:
-        """Something was accepted."""
+    def hear(self, event: Event) -> None:
+        """Something was accepted. What it says is kept at hand, if it is soon to be decided."""
+        said = event.said
+        if said and len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
+            self._at_hand[event.id] = said
         self._wake.set()
 
     def close(self) -> None:
@@ -94,7 +103,9 @@ class Decider:
         """Decide whatever is accepted, and whatever doubt runs out, until `close`."""
         while not self._closing:
             self._wake.clear()
-            if not await self.run_once():
+            if await self.run_once():
+                await self._clock.sleep(_BREATH)
+            else:
                 await self._rest()
 
     async def run_once(self) -> int:
@@ -123,7 +134,9 @@ class Decider:
         doubted = ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
         events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
         inputs = [_second_thought(bridge, alert) for alert in doubted]
-        inputs += [understand(bridge, event) for event in events]
+        inputs += [
+            understand(bridge, replace(event, said=self._at_hand.pop(event.id, None))) for event in events
+        ]
         if not inputs:
             return []
         state = _recall(connection, inputs, now)
@@ -194,7 +207,7 @@ def understand(bridge: Bridge, event: Event) -> Input:
         raise AlertbridgeError(
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
-    said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    said = event.said or feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     heard, failures = [], []
     for alert in said.alerts:
         plan = bridge.rulebook.plan(alert)

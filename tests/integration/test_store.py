@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
 from alertbridge.errors import StoreError, StoreFull, StoreLocked
 from alertbridge.model import Event, EventOutcome
-from alertbridge.store import inbox
+from alertbridge.store import inbox, migrate
 from alertbridge.store.schema import metadata
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
@@ -150,6 +152,12 @@ async def test_migrations_lead_to_the_schema_of_this_version(store: Store) -> No
         return found
 
     assert await store.read(differences) == []
+
+
+def test_the_head_named_in_the_code_is_that_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).with_name("migrations")))
+    assert ScriptDirectory.from_config(config).get_current_head() == migrate.HEAD
 
 
 async def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Postings:
             self._overtake(identifier, Action.RECORD)
             self._overtake(identifier, Action.RESOLVED)
         for announcement in changes.announcements:
-            if announcement.action is Action.ALARMED:
+            if announcement.action is Action.ALARMED and announcement.incident not in changes.opened:
                 self._overtake(announcement.incident, Action.ALARMED)
             incident = state.incidents[announcement.incident]
             self._postings.append(self._posting(announcement, incident, received_at))

@@ -128,7 +128,7 @@ class Receiver:
             return await self._keep(event, error)
         self._refuse_if_closed()
         try:
-            await self._commit(event)
+            await self._commit(replace(event, said=said))
         except StoreError as error:
             title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
             raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error

@@ -60,7 +60,7 @@ _MISSING = (
 
 def take(connection: Connection) -> Census:
     """Count everything that `connection` sees."""
-    counted = (connection.execute(_DELIVERIES)).all()
+    counted = connection.execute(_DELIVERIES).all()
     return Census(
         incidents={row.destination: row.number for row in connection.execute(_INCIDENTS)},
         deliveries={(row.destination, DeliveryState(row.state)): row.number for row in counted},

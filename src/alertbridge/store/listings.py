@@ -72,28 +72,28 @@ def list_events(connection: Connection, wanted: Wanted) -> Page:
 def find_event(connection: Connection, identifier: str) -> Item | None:
     """One event with its whole body."""
     query: Select[Any] = select(*_EVENT, events.c.body).where(events.c.id == identifier)
-    row = (connection.execute(query)).one_or_none()
+    row = connection.execute(query).one_or_none()
     return None if row is None else _event(row)
 
 
 def list_incidents(connection: Connection, wanted: Wanted) -> Page:
     """Incidents by `state` (open or closed), `destination`, `key`, a member's `source` and `fingerprint`, `since`."""
     query = _incidents_wanted(wanted).order_by(incidents.c.id.desc()).limit(wanted.limit + 1)
-    rows = (connection.execute(query)).all()
+    rows = connection.execute(query).all()
     shown = rows[: wanted.limit]
     return Page(_with_members(connection, shown), shown[-1].id if len(rows) > len(shown) else None)
 
 
 def find_incident(connection: Connection, identifier: str) -> Item | None:
     """One incident."""
-    rows = (connection.execute(select(incidents).where(incidents.c.id == identifier))).all()
+    rows = connection.execute(select(incidents).where(incidents.c.id == identifier)).all()
     return next(iter(_with_members(connection, rows)), None)
 
 
 def list_deliveries(connection: Connection, wanted: Wanted) -> Page:
     """Deliveries by `state`, `destination`, `key`, `incident`, `action` and `since`."""
     query = _deliveries_wanted(wanted).order_by(deliveries.c.seq.desc()).limit(wanted.limit + 1)
-    rows = (connection.execute(query)).all()
+    rows = connection.execute(query).all()
     shown = rows[: wanted.limit]
     return Page(
         [_delivery(row) for row in shown],
@@ -104,7 +104,7 @@ def list_deliveries(connection: Connection, wanted: Wanted) -> Page:
 def find_delivery(connection: Connection, identifier: str) -> Item | None:
     """One delivery, with each of its attempts under `history`."""
     query = select(deliveries).where(deliveries.c.id == identifier)
-    row = (connection.execute(query)).one_or_none()
+    row = connection.execute(query).one_or_none()
     if row is None:
         return None
     tries = select(attempts).where(attempts.c.delivery == identifier).order_by(attempts.c.number)

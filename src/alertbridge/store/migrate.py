@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
 
 from alertbridge.errors import StoreError
 
+HEAD = "0001"  # the newest revision in migrations/versions; a test holds the two together
 _SCRIPTS = Path(__file__).with_name("migrations")
 
 
@@ -20,18 +17,32 @@ def migrate(connection: Connection) -> tuple[str | None, str]:
 
     Raises StoreError if the database was made by a newer version than this one.
     """
+    before = _revision(connection)
+    if before != HEAD:
+        _upgrade(connection, before)
+    return before, HEAD
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return found
+
+
+def _upgrade(connection: Connection, before: str | None) -> None:
+    # Alembic takes as long to import as much of the rest, and most starts have nothing to migrate.
+    from alembic import command  # noqa: PLC0415 - see above
+    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - see above
+
     config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
+    config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    script = ScriptDirectory.from_config(config)
-    head = script.get_current_head()
-    assert head is not None
-    before = MigrationContext.configure(connection).get_current_revision()
-    if before is not None and before not in {revision.revision for revision in script.walk_revisions()}:
+    known = {revision.revision for revision in ScriptDirectory.from_config(config).walk_revisions()}
+    if before is not None and before not in known:
         raise StoreError(
             f"the database has schema {before}, which this version does not know: it was used by a newer alertbridge; "
             "run that version, or set another storage.url"
         )
-    if before != head:
-        command.upgrade(config, "head")
-    return before, head
+    command.upgrade(config, "head")

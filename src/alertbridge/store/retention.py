@@ -88,7 +88,7 @@ def find(connection: Connection, kind: Kind, *, before: datetime) -> list[Batch]
     """Batches of rows of this kind that are done with; none if there is nothing more to delete."""
     keys = kind.table.primary_key.columns
     query = select(kind.size, *keys).where(kind.expired(before)).order_by(kind.order).limit(_FOUND_AT_ONCE)
-    rows = (connection.execute(query)).all()
+    rows = connection.execute(query).all()
     return list(_batches([(size, tuple(key)) for size, *key in rows]))
 
 

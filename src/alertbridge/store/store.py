@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -64,9 +65,9 @@ class Store:
         """How many requests and works wait to be written."""
         return self._writer.queued
 
-    async def accept(self, event: Event) -> None:
-        """Return once `event` is on disk. Raises StoreFull when there is no room."""
-        await self._writer.append(inbox.row(event, EventOutcome.RECEIVED))
+    def accept(self, event: Event) -> asyncio.Future[None]:
+        """Done once `event` is on disk; StoreFull when there is no room."""
+        return self._writer.append(inbox.row(event, EventOutcome.RECEIVED))
 
     async def keep_malformed(self, event: Event, problem: str) -> None:
         """Keep a refused body for inspection."""

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -22,10 +23,13 @@ from alertbridge.store.engine import translate
 T = TypeVar("T")
 Row = tuple[object, ...]
 
-# Through the driver and not through Core: it is the statement that every answer to a source waits for.
-_APPEND = "INSERT INTO events (id, source, received_at, body, outcome, error) VALUES (?, ?, ?, ?, ?, ?)"
+# Through the driver and not through Core, and many rows in one statement: every answer to a source waits for it, and for
+# each row of an `executemany` the interpreter's lock is let go and must be won back from a busy event loop.
+_APPEND = "INSERT INTO events (id, source, received_at, body, outcome, error) VALUES "
+_ROW = "(?, ?, ?, ?, ?, ?)"
+_ROWS_AT_ONCE = (64, 16, 4, 1)  # few lengths, so that the driver keeps every statement prepared
 _MOST_WORKS = 64
-_MOST_APPENDS = 1000
+_MOST_APPENDS = 1024
 
 
 @dataclass(slots=True)
@@ -33,7 +37,7 @@ class _Append:
     """One event row, and who waits for it to be on disk."""
 
     row: Row
-    done: asyncio.Future[Any]
+    done: asyncio.Future[None]
 
 
 @dataclass(slots=True)
@@ -77,13 +81,16 @@ class Writer:
 
         return await self._in_thread(connect)
 
-    async def append(self, row: Row) -> None:
-        """Put one event row (id, source, received_at in microseconds, body, outcome, error) on disk."""
+    def append(self, row: Row) -> asyncio.Future[None]:
+        """Put one event row (id, source, received_at in microseconds, body, outcome, error) on disk.
+
+        The future is done when it is there. It is no coroutine, since every request would pay for its task.
+        """
         self._refuse_if_closed()
         append = _Append(row, asyncio.get_running_loop().create_future())
         self._appends.append(append)
         self._wake.set()
-        await append.done
+        return append.done
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the writing thread, inside a transaction, and return its result once that is on disk."""
@@ -150,7 +157,7 @@ class Writer:
         try:
             with self._connection.begin():
                 if rows:
-                    _driver(self._connection).executemany(_APPEND, rows)
+                    _insert(_driver(self._connection), rows)
                 for ask in asks:
                     ask.result = ask.work(self._connection)
         except (sqlite3.Error, SQLAlchemyError) as error:
@@ -169,6 +176,15 @@ class Writer:
             raise StoreError("the database is being closed")
 
 
+def _insert(driver: sqlite3.Connection, rows: list[Row]) -> None:
+    done = 0
+    for length in _ROWS_AT_ONCE:
+        statement = _APPEND + ", ".join([_ROW] * length)
+        while len(rows) - done >= length:
+            driver.execute(statement, list(chain.from_iterable(rows[done : done + length])))
+            done += length
+
+
 def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
@@ -177,7 +193,10 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 def _tell(appends: list[_Append], asks: list[_Ask], failure: Exception | None) -> None:
     """Wake whoever waits; one that has gone away is passed over, and the work stands."""
-    outcomes = [*((append.done, None) for append in appends), *((ask.done, ask.result) for ask in asks)]
+    outcomes: list[tuple[asyncio.Future[Any], Any]] = [
+        *((append.done, None) for append in appends),
+        *((ask.done, ask.result) for ask in asks),
+    ]
     for done, result in outcomes:
         if done.done():
             continue

@@ -1,0 +1,149 @@
+"""A canary in every secret setting, and then everything the daemon writes is searched for it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import aiohttp
+
+from alertbridge.clock import SystemClock
+from alertbridge.simulate.server import Simulation
+from tests.support.daemon import Daemon, free_port
+from tests.support.payloads import captured, said
+
+CANARIES = {
+    name: f"canary{number}{name}x7Qz9"
+    for number, name in enumerate(
+        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy")
+    )
+}
+MAIN = """
+server: {{listen: "127.0.0.1:{port}", admin_token_file: admin-token, drain_timeout: 5s}}
+storage: {{url: "sqlite:///{folder}/alertbridge.db"}}
+log: {{level: debug, format: json}}
+sources:
+  prod: {{type: alertmanager, auth: {{bearer_token_file: bearer-token}}}}
+  basic: {{type: alertmanager, auth: {{basic: {{username: am, password_file: password}}}}}}
+  signed: {{type: alertmanager, auth: {{hmac: {{header: X-Signature, secret_file: hmac-secret}}}}}}
+destinations:
+  elven: {{type: elven, url_file: elven-url, timeout: 1s}}
+  hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token_file: hivel-token, timeout: 1s}}
+  refused: {{type: hivel, base_url: "{stand_ins}/hivel", token: "${{HIVEL2}}", proxy_file: proxy-url, timeout: 1s}}
+services:
+  checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
+"""
+RULES = """
+rules:
+  - name: everything
+    send: [elven, hivel, refused]
+"""
+
+
+def write_secrets(folder: Path, stand_ins: str) -> None:
+    closed = free_port()
+    for name, text in {
+        "admin-token": CANARIES["admin"],
+        "bearer-token": CANARIES["bearer"],
+        "password": CANARIES["password"],
+        "hmac-secret": CANARIES["hmac"],
+        "elven-url": f"{stand_ins}/elven/{CANARIES['elven']}",
+        "hivel-token": CANARIES["hivel"],
+        "proxy-url": f"http://user:{CANARIES['proxy']}@127.0.0.1:{closed}",
+    }.items():
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
+    """Good and bad requests to every route; destinations that echo what they were given. All answers, as text."""
+    answers: list[str] = []
+    body = captured("01")
+    signature = hmac.new(CANARIES["hmac"].encode(), body, hashlib.sha256).hexdigest()
+    async with aiohttp.ClientSession() as session:
+
+        async def ask(method: str, path: str, **options: object) -> None:
+            async with session.request(method, f"{daemon.url}{path}", **options) as answer:  # type: ignore[arg-type]
+                answers.append(f"{answer.status} {dict(answer.headers)} {await answer.text()}")
+
+        echo = {
+            "mode": "status",
+            "status": 400,
+            "times": 1,
+            "body": f"bad: {CANARIES['elven']} {CANARIES['hivel']}",
+        }
+        for name in ("elven", "hivel"):
+            await session.put(f"{simulation.base_url}/behaviour/{name}", json=echo)
+        bearer = {"Authorization": f"Bearer {CANARIES['bearer']}"}
+        await ask("POST", "/v1/sources/prod", data=body, headers=bearer)
+        await ask("POST", "/v1/sources/prod", data=captured("07"), headers=bearer)
+        await ask("POST", "/v1/sources/prod", data=b"{", headers=bearer)
+        await ask(
+            "POST", "/v1/sources/prod", data=body, headers={"Authorization": f"Bearer {CANARIES['bearer']}x"}
+        )
+        basic = {"Authorization": aiohttp.encode_basic_auth("am", CANARIES["password"])}
+        await ask("POST", "/v1/sources/basic", data=captured("21"), headers=basic)
+        await ask("POST", "/v1/sources/basic", data=body)
+        await ask("POST", "/v1/sources/signed", data=body, headers={"X-Signature": signature})
+        await ask("POST", "/v1/sources/signed", data=body, headers={"X-Signature": "00"})
+        admin = {"Authorization": f"Bearer {CANARIES['admin']}"}
+        for kind in ("events", "incidents", "deliveries", "destinations"):
+            await ask("GET", f"/api/v1/{kind}", headers=admin)
+            await ask("GET", f"/api/v1/{kind}")
+        for path in ("/metrics", "/-/healthy", "/-/ready", "/nowhere"):
+            await ask("GET", path)
+        listed = await (await session.get(f"{daemon.url}/api/v1/deliveries", headers=admin)).json()
+        for item in listed["items"]:
+            await ask("GET", f"/api/v1/deliveries/{item['id']}", headers=admin)
+    statuses = [answer[:3] for answer in answers]
+    assert statuses[:8] == ["202", "202", "400", "401", "202", "401", "202", "401"]
+    assert "200" in statuses
+    return answers
+
+
+async def test_no_secret_ever_leaves(tmp_path: Path) -> None:
+    async with Simulation(clock=SystemClock(), hivel_token=CANARIES["hivel"]) as simulation:
+        write_secrets(tmp_path, simulation.base_url)
+        daemon = Daemon(tmp_path, stand_ins=simulation.base_url, rules=RULES, main=MAIN)
+        try:
+            await daemon.start(environ={"HIVEL2": CANARIES["hivel2"]})
+            answers = await use_everything(daemon, simulation)
+            assert daemon.stop() == 0
+        finally:
+            daemon.end_if_running()
+        bodies = json.dumps([item.body for item in simulation.received])
+    judge(tmp_path, daemon.log, answers, bodies)
+
+
+def judge(folder: Path, log: Path, answers: list[str], bodies: str) -> None:
+    written = {path.name: path.read_bytes() for path in folder.glob("alertbridge.db*")}
+    written["the log"] = log.read_bytes()
+    written["what was answered"] = "\n".join(answers).encode()
+    written["what was sent"] = bodies.encode()
+    assert said("01")["alerts"][0]["fingerprint"].encode() in written["alertbridge.db"], (
+        "the search is not blind"
+    )
+    assert b"***" in written["the log"] + written["alertbridge.db"], "what a vendor echoed is blotted out"
+    for where, text in written.items():
+        for name, canary in CANARIES.items():
+            assert canary.encode() not in text, f"{name} is in {where}"
+
+
+def test_the_command_line_shows_no_secret(tmp_path: Path) -> None:
+    write_secrets(tmp_path, "http://127.0.0.1:9")
+    daemon = Daemon(tmp_path, stand_ins="http://127.0.0.1:9", rules=RULES + "  - {nam: x}\n", main=MAIN)
+    for command in (["check"], ["check", "--json"], ["explain", "-"], ["serve"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "alertbridge", *command, "--config", str(daemon.configuration)],
+            input=captured("01"),
+            capture_output=True,
+            env={"HIVEL2": CANARIES["hivel2"]},
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        for name, canary in CANARIES.items():
+            assert canary.encode() not in done.stdout + done.stderr, f"{name} is shown by {command}"

@@ -1,0 +1,144 @@
+"""The real daemon as a process of its own: started, asked, killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from textwrap import dedent
+from typing import IO, Any
+
+import aiohttp
+
+TOKEN = "webhook-token-of-the-tests"
+CONFIGURATION = """
+server: {{listen: "127.0.0.1:{port}", drain_timeout: 5s}}
+storage: {{url: "sqlite:///{folder}/alertbridge.db"}}
+log: {{level: info, format: json}}
+sources:
+  prod:
+    type: alertmanager
+    auth: {{bearer_token: {token}}}
+destinations:
+  elven: {{type: elven, url: "{stand_ins}/elven/token-of-elven", timeout: 2s}}
+  hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token: token-of-hivel, timeout: 2s}}
+services:
+  checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
+"""
+RULES = """
+rules:
+  - name: everything
+    send: [elven, hivel]
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Daemon:
+    """`alertbridge serve` on a folder of its own; it may be started again after it has ended."""
+
+    def __init__(
+        self, folder: Path, *, stand_ins: str, rules: str = RULES, main: str = CONFIGURATION
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.log = folder / "daemon.log"
+        self.database = folder / "alertbridge.db"
+        self.configuration = folder / "alertbridge.yaml"
+        text = dedent(main).format(port=self.port, folder=folder, token=TOKEN, stand_ins=stand_ins)
+        self.configuration.write_text(text + dedent(rules), encoding="utf-8")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stderr: IO[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self, *, ready: bool = True, environ: Mapping[str, str] | None = None) -> None:
+        self._stderr = self.log.open("ab")
+        self._process = subprocess.Popen(  # noqa: ASYNC220 - begins at once; nobody waits for it here
+            [sys.executable, "-m", "alertbridge", "serve", "--config", str(self.configuration)],
+            stdout=self._stderr,
+            stderr=self._stderr,
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], **(environ or {})},
+        )
+        if ready:
+            await self.ready()
+
+    async def ready(self, *, within: float = 30) -> None:
+        async with aiohttp.ClientSession() as session, asyncio.timeout(within):
+            while True:
+                assert self._process is not None
+                assert self._process.poll() is None, f"the daemon has ended:\n{self.log.read_text()}"
+                try:
+                    async with session.get(f"{self.url}/-/ready") as answer:
+                        if answer.status == 200:
+                            return
+                except aiohttp.ClientError:
+                    pass
+                await asyncio.sleep(0.02)
+
+    def kill(self) -> None:
+        """As a power cut would, as far as a process can tell."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to end and return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        assert self._stderr is not None
+        self._process.send_signal(how)
+        code = self._process.wait(timeout=30)
+        self._stderr.close()
+        self._process = None
+        return code
+
+    def end_if_running(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        if self._stderr is not None:
+            self._stderr.close()
+
+    async def get(self, path: str) -> Any:
+        async with aiohttp.ClientSession() as session, session.get(f"{self.url}{path}") as answer:
+            assert answer.status == 200, await answer.text()
+            return await answer.json()
+
+    async def post(self, body: bytes) -> int:
+        """Post a webhook and return the status."""
+        headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
+        url = f"{self.url}/v1/sources/prod"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=body, headers=headers) as answer,
+        ):
+            return answer.status
+
+    async def settled(self, *, within: float = 60) -> None:
+        """Return when every event is decided and nothing waits to be sent."""
+        async with asyncio.timeout(within):
+            while True:
+                events = await self.get("/api/v1/events?state=received&limit=1")
+                destinations = await self.get("/api/v1/destinations")
+                if not events["items"] and not any(d["waiting"] for d in destinations["items"]):
+                    return
+                await asyncio.sleep(0.05)
