@@ -25,7 +25,7 @@ from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.pruner import Pruner
-from alertbridge.parts import bridge, courier, endpoints
+from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.problems import problem_middleware
 from alertbridge.receive.routes import Receiver
@@ -88,6 +88,7 @@ class App:
             events=settings.storage.retention.events,
             deliveries=settings.storage.retention.deliveries,
             clock=self._clock,
+            window=longest_look_back(settings),
         )
         self._receiver = Receiver(
             endpoints=endpoints(settings),

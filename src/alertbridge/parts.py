@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 from alertbridge.clock import Clock
@@ -63,6 +64,13 @@ def destination(name: str, settings: DestinationSettings) -> Destination:
                 severities=settings.severities,
                 keep_git_suffix=settings.keep_git_suffix,
             )
+
+
+def longest_look_back(settings: Settings) -> timedelta:
+    """How far back any rate limit or key interval counts attempts."""
+    spans = [one.key_interval for one in settings.destinations.values()]
+    spans += [one.rate_limit.per for one in settings.destinations.values() if one.rate_limit]
+    return max(spans, default=timedelta(0))
 
 
 def courier(

@@ -201,6 +201,18 @@ async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -
     assert await states(store) == {held.id: "dead"}
 
 
+async def test_a_claim_uses_the_indexes_of_what_waits_and_never_the_history(store: Store) -> None:
+    def plan(connection: Connection) -> list[str]:
+        query = str(outbox._due("elven", NOON, 5).compile(connection))
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", tuple(range(query.count("?"))))
+        return [row.detail for row in rows]
+
+    steps = await store.read(plan)
+    assert any("deliveries USING INDEX ix_deliveries_due" in step for step in steps), steps
+    assert any("ahead USING INDEX ix_deliveries_line" in step for step in steps), steps
+    assert not any("SCAN" in step for step in steps), steps
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(

@@ -204,3 +204,37 @@ async def test_what_became_of_an_event_is_noted(store: Store) -> None:
 
     await store.write(mark)
     assert await stored(store) == []
+
+
+async def test_a_reader_sees_one_view_however_long_it_looks(store: Store) -> None:
+    seen: list[int] = []
+    loop = asyncio.get_running_loop()
+
+    def looks(connection: Connection) -> None:
+        seen.append(inbox.count_undecided(connection))
+        asyncio.run_coroutine_threadsafe(_accepted(store), loop)
+        while not written.is_set():
+            connection.exec_driver_sql("SELECT 1")
+        seen.append(inbox.count_undecided(connection))
+
+    written = asyncio.Event()
+
+    async def _accepted(store: Store) -> None:
+        await store.accept(event(1))
+        written.set()
+
+    await store.read(looks)
+    assert seen == [0, 0]
+    assert await store.read(inbox.count_undecided) == 1
+
+
+@pytest.mark.parametrize("name", ["a#b.db", "a?b.db", "a%20b.db", "a b.db", "ä.db"])
+async def test_readers_and_writer_mean_the_same_file_whatever_its_name(tmp_path: Path, name: str) -> None:
+    opened = await Store.open(tmp_path / name)
+    writing = asyncio.create_task(opened.run())
+    await opened.accept(event(1))
+    assert await opened.read(inbox.count_undecided) == 1
+    opened.stop()
+    await writing
+    await opened.close()
+    assert (tmp_path / name).exists()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hmac
 from functools import wraps
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
@@ -27,18 +29,14 @@ class Guard:
 
         @wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
-            refusal = self._refuse(request.headers.get(hdrs.AUTHORIZATION, ""))
+            refusal = self._refuse(request.headers.get(hdrs.AUTHORIZATION, ""), request.host)
             return await handler(request) if refusal is None else refusal
 
         return guarded
 
-    def _refuse(self, authorization: str) -> web.Response | None:
+    def _refuse(self, authorization: str, host: str) -> web.Response | None:
         if self._token is None:
-            detail = (
-                "the admin API is closed: the server can be reached from other machines and no token is set; "
-                "set server.admin_token_file, or listen on a loopback address"
-            )
-            return None if self._loopback else problem(403, "Forbidden", detail)
+            return self._refuse_stranger(host)
         scheme, _, given = authorization.partition(" ")
         if scheme.lower() == "bearer" and _equal(given.strip(), self._token.reveal()):
             return None
@@ -46,6 +44,27 @@ class Guard:
         response = problem(401, "Unauthorized", detail)
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="alertbridge"'
         return response
+
+    def _refuse_stranger(self, host: str) -> web.Response | None:
+        if not self._loopback:
+            detail = (
+                "the admin API is closed: the server can be reached from other machines and no token is set; "
+                "set server.admin_token_file, or listen on a loopback address"
+            )
+            return problem(403, "Forbidden", detail)
+        if not _names_this_machine(host):
+            # A page in a browser on this machine can make a name of its own point here, and would read along.
+            detail = "without a token the admin API answers to localhost, 127.0.0.1 and [::1] only; set server.admin_token_file"
+            return problem(403, "Forbidden", detail)
+        return None
+
+
+def _names_this_machine(host: str) -> bool:
+    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    try:
+        return name == "localhost" or ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _equal(given: str, expected: str) -> bool:

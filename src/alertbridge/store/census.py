@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, Text, cast, func, literal_column, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from alertbridge.model import DeliveryState
 from alertbridge.store import inbox
-from alertbridge.store.schema import deliveries, incidents
+from alertbridge.store.schema import ALIVE_STATES, among, deliveries, incidents
 
-ALIVE_STATES = (DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
-# In the words of the partial index and as literals: with parameters SQLite cannot tell that the index serves.
-ALIVE = deliveries.c.state.in_([literal_column(f"'{state.value}'") for state in ALIVE_STATES])
+ALIVE = among(deliveries.c.state, *ALIVE_STATES)
 _WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 

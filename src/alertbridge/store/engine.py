@@ -7,6 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote
 
 import orjson
 from sqlalchemy import Engine, create_engine, event
@@ -61,18 +62,25 @@ def writing_engine(path: Path) -> Engine:
 
 
 def reading_engine(path: Path) -> AsyncEngine:
-    """An engine whose connections can only read."""
-    url = URL.create("sqlite+aiosqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+    """An engine whose connections can only read, each use of one on a single view of the database."""
+    url = URL.create(
+        "sqlite+aiosqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}
+    )
     engine = create_async_engine(
         url, poolclass=AsyncAdaptedQueuePool, pool_size=_READERS, max_overflow=0, **_OPTIONS
     )
 
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA query_only=ON")
         cursor.execute("PRAGMA busy_timeout=5000")
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
 
     return engine
 

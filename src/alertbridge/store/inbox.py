@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, literal_column, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from alertbridge.incidents.state import Verdict
 from alertbridge.model import JSON, Event, EventOutcome
-from alertbridge.store.schema import Instant, events, to_microseconds
+from alertbridge.store.schema import Instant, among, events, to_microseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,7 @@ def told(verdict: Verdict) -> dict[str, JSON]:
     }
 
 
-_WAITING = events.c.outcome == literal_column(
-    f"'{EventOutcome.RECEIVED.value}'"
-)  # as the partial index says it
+_WAITING = among(events.c.outcome, EventOutcome.RECEIVED)
 _SIZES = (
     select(events.c.seq, func.length(events.c.body))
     .where(_WAITING)

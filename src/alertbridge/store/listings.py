@@ -16,8 +16,8 @@ from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, cas
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, AlertStatus, Severity, instant
-from alertbridge.store.census import ALIVE, ALIVE_STATES
-from alertbridge.store.schema import attempts, deliveries, events, incidents, members
+from alertbridge.store.census import ALIVE
+from alertbridge.store.schema import ALIVE_STATES, attempts, deliveries, events, incidents, members
 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50

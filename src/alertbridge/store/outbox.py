@@ -16,7 +16,7 @@ from sqlalchemy import Connection, case, exists, func, insert, literal, select, 
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
-from alertbridge.store.schema import Instant, Span, attempts, deliveries
+from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ class Result:
 
 
 _UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
-_AHEAD = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+_AHEAD = (DeliveryState.PENDING, DeliveryState.SENDING)
+_PENDING = among(deliveries.c.state, DeliveryState.PENDING)
 
 
 def withdraw(connection: Connection, incident: str, action: Action, *, now: datetime) -> int:
@@ -175,13 +176,13 @@ def _due(destination: str, now: datetime, most: int) -> Any:
         select(deliveries)
         .where(
             deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.PENDING.value,
+            _PENDING,
             deliveries.c.next_attempt_at <= now,
             ~exists().where(
                 ahead.c.destination == deliveries.c.destination,
                 ahead.c.key == deliveries.c.key,
                 ahead.c.seq < deliveries.c.seq,
-                ahead.c.state.in_(_AHEAD),
+                among(ahead.c.state, *_AHEAD),
             ),
         )
         .order_by(deliveries.c.next_attempt_at, deliveries.c.seq)
@@ -250,7 +251,7 @@ def recover(connection: Connection, *, now: datetime) -> int:
     )
     done = connection.execute(
         update(deliveries)
-        .where(deliveries.c.state == DeliveryState.SENDING.value)
+        .where(among(deliveries.c.state, *ALIVE_STATES), deliveries.c.state == DeliveryState.SENDING.value)
         .values(
             state=DeliveryState.PENDING.value,
             next_attempt_at=now,
@@ -267,6 +268,7 @@ def expire_held(connection: Connection, destination: str, *, now: datetime, hold
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
+            among(deliveries.c.state, *ALIVE_STATES),
             deliveries.c.state == DeliveryState.HELD.value,
             deliveries.c.created_at <= now - hold_for,
         )
@@ -286,7 +288,7 @@ def add_pause(connection: Connection, destination: str, *, since: datetime, unti
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
-            deliveries.c.state.in_(_AHEAD),
+            among(deliveries.c.state, *_AHEAD),
             deliveries.c.created_at <= until,
         )
         .values(paused_for=deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span))
@@ -298,7 +300,7 @@ def next_due(connection: Connection, destination: str, *, now: datetime) -> date
     found: datetime | None = connection.scalar(
         select(func.min(deliveries.c.next_attempt_at)).where(
             deliveries.c.destination == destination,
-            deliveries.c.state == DeliveryState.PENDING.value,
+            _PENDING,
             deliveries.c.next_attempt_at > now,
         )
     )

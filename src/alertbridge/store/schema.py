@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Dialect,
     ForeignKey,
     Index,
@@ -21,6 +22,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    literal_column,
 )
 from typing_extensions import override
 
@@ -70,6 +72,16 @@ def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
+def among(column: ColumnElement[str], *words: StrEnum) -> ColumnElement[bool]:
+    """Whether `column` is one of these words, said as literals.
+
+    Partial indexes are declared with it and queries must ask with it: of a parameter SQLite cannot tell that the index serves.
+    """
+    return column.in_([literal_column(f"'{word.value}'") for word in words])
+
+
+ALIVE_STATES = (DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
+
 # SQLite numbers rows by itself only for a column declared INTEGER.
 _Sequence = BigInteger().with_variant(Integer, "sqlite")
 
@@ -100,8 +112,10 @@ events = Table(
     _one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )
-_undecided = events.c.outcome == EventOutcome.RECEIVED.value
+_undecided = among(events.c.outcome, EventOutcome.RECEIVED)
 Index("ix_events_undecided", events.c.seq, sqlite_where=_undecided, postgresql_where=_undecided)
+_astray = among(events.c.outcome, EventOutcome.MALFORMED, EventOutcome.FAILED)
+Index("ix_events_astray", events.c.outcome, events.c.seq, sqlite_where=_astray, postgresql_where=_astray)
 
 incidents = Table(
     "incidents",
@@ -207,16 +221,9 @@ deliveries = Table(
     _one_of("state", DeliveryState),
     sqlite_autoincrement=True,
 )
-_waiting = deliveries.c.state == DeliveryState.PENDING.value
-_ahead = deliveries.c.state.in_((DeliveryState.PENDING.value, DeliveryState.SENDING.value))
-_alive = deliveries.c.state.in_(
-    (
-        DeliveryState.HELD.value,
-        DeliveryState.PENDING.value,
-        DeliveryState.SENDING.value,
-        DeliveryState.DEAD.value,
-    )
-)
+_waiting = among(deliveries.c.state, DeliveryState.PENDING)
+_ahead = among(deliveries.c.state, DeliveryState.PENDING, DeliveryState.SENDING)
+_alive = among(deliveries.c.state, *ALIVE_STATES)
 Index(
     "ix_deliveries_due",
     deliveries.c.destination,

@@ -78,9 +78,15 @@ class Store:
         return await self._writer.write(work)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run `query` on a connection that can only read, on one consistent view."""
-        async with self._reading.connect() as connection:
-            return await connection.run_sync(query)
+        """Run `query` on a connection that can only read, on one consistent view. Raises StoreError where the disk fails."""
+        try:
+            async with self._reading.connect() as connection:
+                return await connection.run_sync(query)
+        except DBAPIError as error:
+            known = engine.translate(error)
+            if known is None:
+                raise
+            raise known from error
 
     async def run(self) -> None:
         """Write what is asked for until `stop`. Raises StoreBroken when the disk cannot be trusted."""

@@ -71,8 +71,8 @@ def upgrade() -> None:
             "ix_deliveries_due",
             ["destination", "next_attempt_at"],
             unique=False,
-            sqlite_where=sa.text("state = 'pending'"),
-            postgresql_where=sa.text("state = 'pending'"),
+            sqlite_where=sa.text("state IN ('pending')"),
+            postgresql_where=sa.text("state IN ('pending')"),
         )
         batch_op.create_index(batch_op.f("ix_deliveries_incident"), ["incident"], unique=False)
         batch_op.create_index("ix_deliveries_key", ["key"], unique=False)
@@ -119,13 +119,20 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_events_astray",
+            ["outcome", "seq"],
+            unique=False,
+            sqlite_where=sa.text("outcome IN ('malformed', 'failed')"),
+            postgresql_where=sa.text("outcome IN ('malformed', 'failed')"),
+        )
         batch_op.create_index(batch_op.f("ix_events_received_at"), ["received_at"], unique=False)
         batch_op.create_index(
             "ix_events_undecided",
             ["seq"],
             unique=False,
-            sqlite_where=sa.text("outcome = 'received'"),
-            postgresql_where=sa.text("outcome = 'received'"),
+            sqlite_where=sa.text("outcome IN ('received')"),
+            postgresql_where=sa.text("outcome IN ('received')"),
         )
 
     op.create_table(
