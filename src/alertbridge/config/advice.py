@@ -14,7 +14,7 @@ _WARNING = "warning"
 
 def advise(main: Document, settings: Settings, rulebook: Rulebook) -> tuple[Problem, ...]:
     """Every warning about a configuration that loads."""
-    return tuple([*_gaps(main, settings, rulebook), *_doors(main, settings)])
+    return (*_gaps(main, settings, rulebook), *_doors(main, settings))
 
 
 def _gaps(main: Document, settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:

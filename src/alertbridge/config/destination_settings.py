@@ -14,14 +14,15 @@ from alertbridge.config.units import Duration
 from alertbridge.config.values import (
     AddressText,
     BaseUrl,
+    Count,
     Level,
     ReadableFile,
     SecretUrl,
     Span,
     Switch,
     Text,
-    Whole,
     one_of,
+    read_whole,
 )
 from alertbridge.destinations.hivel import AuthHeader
 
@@ -34,9 +35,9 @@ Scalar: TypeAlias = str | int | float | bool | None
 class RateLimitSettings(Section):
     """Never more than `requests` in any stretch of time as long as `per`."""
 
-    requests: Annotated[Whole, Field(ge=1)] = Field(description="How many requests.", examples=[60])
+    requests: Count = Field(description="How many requests.", examples=[60])
     per: Span = Field(description="In how long a time.", examples=["5m"])
-    burst: Annotated[Whole, Field(ge=1)] | None = Field(
+    burst: Count | None = Field(
         None, description="How many may go back to back; as many as `requests` unless said.", examples=[20]
     )
 
@@ -68,10 +69,10 @@ class _CommonSettings(Section):
     timeout: Span = Field(
         timedelta(seconds=10), description="How long one request may take.", examples=["10s"]
     )
-    concurrency: Annotated[Whole, Field(ge=1, le=64)] = Field(
+    concurrency: Annotated[int, Field(ge=1, le=64), BeforeValidator(read_whole)] = Field(
         4, description="How many requests may be under way at once, each on another key.", examples=[4]
     )
-    reject_limit: Annotated[Whole, Field(ge=1)] = Field(
+    reject_limit: Count = Field(
         5,
         description="After how many refusals in a row, of different keys, the destination is paused.",
         examples=[5],

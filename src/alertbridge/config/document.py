@@ -63,7 +63,7 @@ class Document:
             position = self.positions.get(path[:length])
             if position is None:
                 continue
-            if length < len(path) or key:
+            if key:
                 return position.key or position.value
             best = position.best
             return Place(best.line, best.column + offset) if position.inline else best

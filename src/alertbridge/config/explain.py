@@ -8,8 +8,8 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from alertbridge.config.document import Document
-from alertbridge.config.refuse import REFUSED, expected
+from alertbridge.config.document import Document, Path
+from alertbridge.config.refuse import REFUSED, expected, plain
 from alertbridge.config.section import Section, is_secret
 from alertbridge.config.shape import Located, keys
 from alertbridge.config.suggest import remedy
@@ -40,16 +40,25 @@ def _explain(details: ErrorDetails, document: Document, located: Located) -> Pro
     if kind == "missing":
         return _missing(document, located)
     if kind == REFUSED:
-        said = context
+        problem, advice = context["problem"], context["remedy"]
     elif kind in _EXPECTED:
-        said = expected(_EXPECTED[kind], details["input"]).context or {}
+        problem, advice = plain(expected(_EXPECTED[kind], details["input"]))
     elif kind == "greater_than_equal":
-        said = {"problem": "the number is too small", "remedy": f"write at least {context['ge']}"}
+        problem, advice = "the number is too small", f"write at least {context['ge']}"
     elif kind == "less_than_equal":
-        said = {"problem": "the number is too large", "remedy": f"write at most {context['le']}"}
+        problem, advice = "the number is too large", f"write at most {context['le']}"
     else:
-        said = {"problem": "this value is not accepted", "remedy": "see the reference of settings"}
-    return document.problem(located.path, said["problem"], said["remedy"], key=located.at_key)
+        problem, advice = "this value is not accepted", "see the reference of settings"
+    path = _as_given(located.path, document)
+    return document.problem(path, problem, advice, key=located.at_key)
+
+
+def _as_given(path: Path, document: Document) -> Path:
+    """The path of a secret's file, where that is what stands in the document."""
+    if path and path not in document.positions:
+        twin = (*path[:-1], f"{path[-1]}_file")
+        return twin if twin in document.positions else path
+    return path
 
 
 def _missing(document: Document, located: Located) -> Problem | None:

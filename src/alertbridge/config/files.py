@@ -10,6 +10,7 @@ from typing import Final
 
 from alertbridge.config.document import Document
 from alertbridge.config.parse import MOST_BYTES, parse
+from alertbridge.config.reading import UnreadableError, read_bytes
 from alertbridge.errors import Problem
 
 MAIN: Final = "write `sources:`, `destinations:` and `rules:`, or begin with `alertbridge init`"
@@ -21,22 +22,14 @@ def read_document(
 ) -> tuple[Document | None, tuple[Problem, ...]]:
     """The document at `path`, called `file` in messages; None with the problems if it cannot be read."""
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        return None, (Problem(file, 0, 0, "", "the file does not exist", "correct the path"),)
-    except IsADirectoryError:
-        return None, (Problem(file, 0, 0, "", "this is a directory", "name a file in it"),)
-    except PermissionError:
-        return None, (Problem(file, 0, 0, "", "the file may not be read", "let the daemon's user read it"),)
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
-        return None, (Problem(file, 0, 0, "", f"the file cannot be read: {reason}", "correct the path"),)
+        content = read_bytes(path, most=MOST_BYTES + 1)
+    except UnreadableError as error:
+        return None, (Problem(file, 0, 0, "", f"the file {error.problem}", error.remedy),)
     return parse(content, file=file, environ=environ, begin=begin)
 
 
-def find_rule_files(main: Document, *, base: Path) -> tuple[list[Path], list[Problem]]:
-    """The files that `rules_files:` names, each once: pattern after pattern, by path within each.
+def find_rule_files(main: Document, *, path: Path) -> tuple[list[Path], list[Problem]]:
+    """The files that `rules_files:` of the main file at `path` names, each once: pattern after pattern, by path.
 
     What is wrong with the setting's own shape is left to the settings.
     """
@@ -46,12 +39,15 @@ def find_rule_files(main: Document, *, base: Path) -> tuple[list[Path], list[Pro
     for index, pattern in enumerate(patterns if isinstance(patterns, list) else []):
         if not isinstance(pattern, str) or not pattern.strip():
             continue
-        paths = _matching(pattern, base)
+        paths = _matching(pattern, path.parent)
+        place = ("rules_files", index)
         if not paths:
-            problem = main.problem(
-                ("rules_files", index), "no file matches", f"put one below {base}, or remove the pattern"
-            )
-            problems.append(problem)
+            advice = f"relative patterns begin at {path.parent}; add such a file, or remove the pattern"
+            problems.append(main.problem(place, "no file matches", advice))
+        if path in paths:
+            advice = "keep rule files in a folder of their own, as rules.d/*.yaml"
+            problems.append(main.problem(place, "the pattern matches the main file itself", advice))
+            paths.remove(path)
         found.update(dict.fromkeys(paths))
     return list(found), problems
 

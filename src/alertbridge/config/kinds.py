@@ -34,6 +34,12 @@ def choose_types(document: Document) -> tuple[dict[str, Any], list[Problem]]:
     return data, problems
 
 
+def words(document: Document, section: str) -> tuple[str, ...]:
+    """The keys of a section, whatever stands below them."""
+    entries = document.data.get(section)
+    return tuple(entries) if isinstance(entries, Mapping) else ()
+
+
 def destination_types(document: Document) -> dict[str, str]:
     """Every destination's name with its type, or with nothing where the type is not known."""
     entries = document.data.get("destinations")

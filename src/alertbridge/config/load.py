@@ -1,11 +1,11 @@
 """From files to a Configuration, or to every mistake in them at once.
 
-    read        each file into a Document: data with places            files.py, parse.py
-    choose      the type of each source and destination                kinds.py
-    fill        secrets, inline or from their files                    secret_reader.py
-    validate    sections and rules                                     settings.py, explain.py
-    compile     conditions and templates, against the destinations     compile.py
-    advise      what works and is still worth a warning                advice.py
+read        each file into a Document: data with places            files.py, parse.py
+choose      the type of each source and destination                kinds.py
+fill        secrets, inline or from their files                    secret_reader.py
+validate    sections and rules                                     settings.py, explain.py
+compile     conditions and templates, against the destinations     compile.py
+advise      what works and is still worth a warning                advice.py
 """
 
 from __future__ import annotations
@@ -13,21 +13,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
-from alertbridge.config.compile import Compiler
+from alertbridge.config.compile import Compiler, rulebook
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
-from alertbridge.config.kinds import choose_types, destination_types
+from alertbridge.config.kinds import choose_types, destination_types, words
 from alertbridge.config.rule_settings import RuleFile
+from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
@@ -58,15 +59,6 @@ class Configuration:
     secret_files: Mapping[str, Path] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    """A rule file, or the main file."""
-
-    path: Path
-    document: Document
-    data: Mapping[str, Any]  # with Secrets in their places
-
-
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     """The configuration in the main file at `path` and the rule files that it names.
 
@@ -77,36 +69,95 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     configuration = loading.configuration()
     problems = loading.findings.all()
     if configuration is None or problems:
+        assert problems, "what is not usable has a reason"
         raise ConfigurationError(problems)
     return configuration
 
 
+def json_schema() -> dict[str, JSON]:
+    """The JSON Schema of a main file; a rule file is one that holds `rules` and `tests` only."""
+    return describe()
+
+
 class _Loading:
-    """One load: goes on after a mistake as far as it makes sense, to find the others too."""
+    """One load, which goes on after a mistake to find the others too."""
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self.findings = Findings()
         self._path = path
-        self._base = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link to the file stays where it is
+        self._base = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link leads nowhere else
         self._environ = environ
         credentials = environ.get("CREDENTIALS_DIRECTORY")
         self._folders = Folders(self._base, Path(credentials) if credentials else None)
 
     def configuration(self) -> Configuration | None:
-        """The configuration, as far as there are no findings."""
+        """The configuration; None if there are findings that leave nothing to make one of."""
         main = self._read(self._path, str(self._path), MAIN)
         if main is None:
             return None
-        reader = SecretReader(folders=self._folders)
         data, problems = choose_types(main)
-        self.findings.add(problems)
-        data = reader.fill(main, Settings, data)
-        self.findings.add(reader.problems)
+        secrets = SecretReader(folders=self._folders)
+        data = secrets.fill(main, Settings, data)
         settings = self._validate(Settings, main, data)
-        files = [_File(self._base / self._path.name, main, data), *self._rule_files(main)]
-        parts = [settings, *(self._validate(RuleFile, file.document, file.data) for file in files[1:])]
-        compiler = Compiler(destinations=destination_types(main))
-        digest = _digest(files, self._base)
-        rules = compiler.rules([file.document for file in files], parts)
+        self.findings.add([*problems, *secrets.problems])
+        rule_files = self._rule_files(main)
+        parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
+        destinations = destination_types(main)
+        compiler = Compiler(destinations=destinations, severities=words(main, "severities"))
+        rules = compiler.rules(main, settings.rules if settings else None)
+        for document, part in zip(rule_files.values(), parts, strict=True):
+            rules += compiler.rules(document, part.rules if part else None)
         self.findings.add(compiler.problems)
-        ...
+        if settings is None or self.findings.all():
+            return None
+        settings = _merged(settings, [part for part in parts if part is not None])
+        files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
+        digest = _digest(files, self._base)
+        book = rulebook(rules, settings=settings, destinations=destinations, digest=digest)
+        return Configuration(
+            settings=settings,
+            rulebook=book,
+            hash=digest,
+            files=tuple(files),
+            secrets=tuple(dict.fromkeys(secrets.secrets)),
+            base=self._base,
+            warnings=advise(main, settings, book),
+            secret_files=secrets.files,
+        )
+
+    def _read(self, path: Path, file: str, begin: str) -> Document | None:
+        document, problems = read_document(path, file=file, environ=self._environ, begin=begin)
+        self.findings.read(file, problems)
+        return document
+
+    def _rule_files(self, main: Document) -> dict[Path, Document]:
+        paths, problems = find_rule_files(main, path=self._base / self._path.name)
+        self.findings.add(problems)
+        documents: dict[Path, Document] = {}
+        for path in paths:
+            inside = path.is_relative_to(self._base)
+            file = self._path.parent / path.relative_to(self._base) if inside else path
+            document = self._read(path, str(file), RULES)
+            if document is not None:
+                documents[path] = document
+        return documents
+
+    def _validate(self, model: type[_S], document: Document, data: Mapping[str, Any]) -> _S | None:
+        try:
+            return model.model_validate(data, context=self._folders)
+        except ValidationError as error:
+            self.findings.add(explain(error, document=document, model=model))
+            return None
+
+
+def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
+    """The settings with the rules and tests of all files."""
+    rules = settings.rules + tuple(rule for part in parts for rule in part.rules)
+    tests = settings.tests + tuple(test for part in parts for test in part.tests)
+    return settings.model_copy(update={"rules": rules, "tests": tests})
+
+
+def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:
+    """SHA-256 over names and data; Secrets show as asterisks in it."""
+    contents = [[os.path.relpath(path, base), data] for path, data in files.items()]
+    return hashlib.sha256(json.dumps(contents, sort_keys=True, default=str).encode()).hexdigest()

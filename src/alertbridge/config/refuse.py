@@ -14,6 +14,12 @@ def refused(problem: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError(REFUSED, "{problem}; {remedy}", {"problem": problem, "remedy": remedy})
 
 
+def plain(error: PydanticCustomError) -> tuple[str, str]:
+    """Problem and remedy of what `refused` made."""
+    said = error.context or {}
+    return said["problem"], said["remedy"]
+
+
 def kind(value: object) -> str:
     """What sort of value it is, in the words of someone who writes YAML."""
     match value:

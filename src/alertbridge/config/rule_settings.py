@@ -16,20 +16,19 @@ from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.model import Resend
 
 _RESEND: Final = {each.value: each for each in (Resend.NEVER, Resend.SEVERITY)}
+_GROUP: Final[dict[str, Any]] = {
+    "type": "object",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": False,
+    "properties": {"any": {"type": "array"}, "all": {"type": "array"}, "not": {}},
+}
 _CONDITION: Final[dict[str, Any]] = {
-    "type": "array",
-    "items": {
-        "anyOf": [
-            {"type": "string", "examples": ['severity =~ "critical|page"']},
-            {"type": "array"},
-            {
-                "type": "object",
-                "required": ["any"],
-                "additionalProperties": False,
-                "properties": {"any": {"type": "array"}},
-            },
-        ]
-    },
+    "anyOf": [
+        {"type": "string"},
+        {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "array"}, _GROUP]}},
+        _GROUP,
+    ]
 }
 
 
@@ -88,7 +87,7 @@ class RuleSettings(Section):
     name: Text = Field(description="The rule's name, unique over all files.", examples=["payments-critical"])
     when: Annotated[Any, WithJsonSchema(_CONDITION)] = Field(
         default_factory=list,
-        description="Alertmanager matchers that must all hold; `any:` groups alternatives. Absent: every alert.",
+        description="Alertmanager matchers that must all hold; `any:`, `all:` and `not:` group them. Absent: every alert.",
         examples=[['severity =~ "critical|page"', "team = payments"], [{"any": ["env = dev", "env = test"]}]],
     )
     key: Text | None = Field(

@@ -8,7 +8,7 @@ from typing import Any
 
 from alertbridge.config import document as documents
 from alertbridge.config.document import Document, field_name
-from alertbridge.config.refuse import kind
+from alertbridge.config.refuse import expected, plain
 from alertbridge.config.secrets import UnreadableSecretError, checked, read_secret
 from alertbridge.config.section import Section, is_secret
 from alertbridge.config.shape import items, models, tagged
@@ -82,12 +82,13 @@ class SecretReader:
         return secret
 
     def _inline(self, value: object) -> Secret:
-        remedy = "write it as one line of text, better into a file"
         if not isinstance(value, str):
-            raise UnreadableSecretError(f"expected text, got {kind(value)}", "put it in quotes")
-        return checked(value, "the secret holds", remedy)
+            raise _unreadable(value)
+        return checked(value, "the secret holds", "write it as one line of text, better into a file")
 
     def _from_file(self, value: object, name: str) -> Secret | None:
+        if value is None:
+            raise _unreadable(value)
         if not isinstance(value, str) or not value.strip():
             return None  # the section's own check says so
         path = self._folders.secret(value)
@@ -96,3 +97,8 @@ class SecretReader:
 
     def _refuse(self, document: Document, path: documents.Path, problem: str, remedy: str) -> None:
         self.problems.append(document.problem(path, problem, remedy))
+
+
+def _unreadable(value: object) -> UnreadableSecretError:
+    problem, remedy = plain(expected("text", value))
+    return UnreadableSecretError(problem, remedy)

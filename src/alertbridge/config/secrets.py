@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
+from alertbridge.config.reading import UnreadableError, read_bytes
 from alertbridge.errors import SecretError
 from alertbridge.model import Secret
 
@@ -35,17 +36,9 @@ def read_secret(path: Path) -> Secret:
         UnreadableSecretError: with the file's path, never with anything from it.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise UnreadableSecretError(f"{path} does not exist", "create it, or correct the path") from None
-    except IsADirectoryError:
-        raise UnreadableSecretError(f"{path} is a directory", "write the path of a file") from None
-    except PermissionError:
-        raise UnreadableSecretError(f"{path} may not be read", "let the daemon's user read it") from None
-    except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not a path"
-        raise UnreadableSecretError(f"{path} cannot be read ({reason})", "correct the path") from None
+        content = read_bytes(path, most=_MOST_BYTES + 1)
+    except UnreadableError as error:
+        raise UnreadableSecretError(f"{path} {error.problem}", error.remedy) from None
     if len(content) > _MOST_BYTES:
         raise UnreadableSecretError(
             f"{path} is larger than 64 KiB", "write the path of the file with the secret"

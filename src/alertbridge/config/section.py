@@ -36,13 +36,23 @@ def _mentions(annotation: Any, wanted: type) -> bool:
     return annotation is wanted or any(_mentions(each, wanted) for each in get_args(annotation))
 
 
-def _offer_files(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """Say in the JSON Schema that a needed secret `x` may be given as `x_file` instead."""
+def _as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Make a model's JSON Schema speak of what stands in files.
+
+    Defaults are said as they would be written, and a needed secret `x` may be given as `x_file` instead.
+    """
+    defaults = model.model_construct().model_dump(mode="json", by_alias=True, exclude_none=True)
+    for name, said in schema["properties"].items():
+        if "default" in said:
+            said["default"] = defaults.get(name)
+            if said["default"] is None:
+                del said["default"]
     secrets = [name for name, field in model.model_fields.items() if is_secret(field) and field.is_required()]
-    if not secrets:
-        return
-    schema["required"] = [name for name in schema["required"] if name not in secrets]
-    schema["allOf"] = [{"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets]
+    if secrets:
+        schema["required"] = [name for name in schema["required"] if name not in secrets]
+        schema["allOf"] = [
+            {"oneOf": [{"required": [name]}, {"required": [f"{name}_file"]}]} for name in secrets
+        ]
 
 
 class Section(BaseModel):
@@ -56,5 +66,6 @@ class Section(BaseModel):
         extra="forbid",
         hide_input_in_errors=True,
         arbitrary_types_allowed=True,
-        json_schema_extra=_offer_files,
+        json_schema_extra=_as_written,
+        field_title_generator=lambda name, _field: name,
     )

@@ -16,6 +16,7 @@ from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import SourceSettings
 from alertbridge.config.units import Size
 from alertbridge.config.values import Level, Name, ReadableFile, Span, Text, one_of
+from alertbridge.model import Severity
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
@@ -170,6 +171,14 @@ class LogSettings(Section):
     )
 
 
+def _each_word_once(value: dict[str, Severity]) -> dict[str, Severity]:
+    folded = [word.strip().casefold() for word in value]
+    for word in folded:
+        if folded.count(word) > 1:
+            raise refused("a word stands there twice, in another case", "keep one: case does not matter here")
+    return value
+
+
 class Settings(Section):
     """The main configuration file. A rule file holds `rules` and `tests` only."""
 
@@ -194,9 +203,9 @@ class Settings(Section):
         description="Where incidents are told.",
         examples=[{"elven": {"type": "elven", "url_file": "elven-url"}}],
     )
-    severities: dict[str, Level] = Field(
+    severities: Annotated[dict[str, Level], AfterValidator(_each_word_once)] = Field(
         default_factory=dict,
-        description="What the values of the label `severity` mean.",
+        description="What the values of the label `severity` mean, in any case; added to the usual words.",
         examples=[{"page": "critical", "warning": "moderate"}],
     )
     services: dict[str, ServiceSettings] = Field(

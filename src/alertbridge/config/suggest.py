@@ -15,7 +15,7 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
 
 def remedy(word: object, choices: Iterable[str], *, noun: str) -> str:
     """Name the nearest choice, or else all of them: `did you mean "listen"?`, `known keys: a, b`."""
-    known = sorted(set(choices))
+    known = list(dict.fromkeys(choices))
     near = nearest(word, known) if isinstance(word, str) else None
     if near is not None:
         return f'did you mean "{near}"?'

@@ -63,8 +63,17 @@ _MEANINGS = (
     _Meaning("that cannot start any token", "unquoted text may not begin with this character", _QUOTE),
 )
 _OTHER = _Meaning("", "this is not YAML", f"look for a missing quote, bracket or colon, or {_QUOTE}")
-_BARE_TEMPLATE = re.compile(r"[:-] +\{\{")
-_TEMPLATE = _Meaning("", "a template stands without quotes", 'write "{{ ... }}" in quotes')
+# YAML reads braces without quotes as a mapping; the first group is where they stand.
+_BARE = (
+    (
+        re.compile(r"[:-] +(\{\{)"),
+        _Meaning("", "a template stands without quotes", 'write "{{ ... }}" in quotes'),
+    ),
+    (
+        re.compile(r"[{[].*[:,[] *[^\s\"']*(\$\{)"),
+        _Meaning("", "inside braces or brackets `${...}` needs quotes", 'write "${...}" in quotes'),
+    ),
+)
 
 
 def explain_syntax(error: yaml.YAMLError, *, file: str, text: str) -> Problem:
@@ -87,8 +96,9 @@ def explain_syntax(error: yaml.YAMLError, *, file: str, text: str) -> Problem:
     mark = (error.context_mark if meaning.at_context else None) or error.problem_mark or error.context_mark
     if mark is None:
         return Problem(file, 0, 0, "", meaning.problem, meaning.remedy)
-    column = mark.column
-    template = _BARE_TEMPLATE.search(text.split("\n", mark.line + 1)[mark.line])
-    if template is not None:  # which YAML takes for a mapping
-        meaning, column = _TEMPLATE, template.end() - 2
-    return Problem(file, mark.line + 1, column + 1, "", meaning.problem, meaning.remedy)
+    lines = text.split("\n")
+    for line in sorted({mark.line, (error.problem_mark or mark).line}):
+        for sign, explained in _BARE:
+            if found := sign.search(lines[line]):
+                return Problem(file, line + 1, found.start(1) + 1, "", explained.problem, explained.remedy)
+    return Problem(file, mark.line + 1, mark.column + 1, "", meaning.problem, meaning.remedy)

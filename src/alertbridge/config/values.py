@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
-from alertbridge.config.refuse import expected, refused
+from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.refuse import expected, kind, refused
 from alertbridge.config.section import SecretText
 from alertbridge.config.suggest import remedy
 from alertbridge.config.units import Duration
@@ -39,8 +40,9 @@ class Folders:
 
     def file(self, path: str) -> Path:
         """Where any other file is: among the credentials if it exists there, else beside the configuration."""
-        if self.credentials is not None and (self.credentials / path).exists():
-            return self.credentials / path
+        among = self.credentials / path if self.credentials else None
+        if among is not None and os.path.exists(among):  # noqa: PTH110 - Path's raises for a name too long
+            return among
         return self.base / path
 
 
@@ -52,7 +54,8 @@ def _text(value: object) -> object:
     return value
 
 
-def _whole(value: object) -> object:
+def read_whole(value: object) -> object:
+    """A whole number, also one that came as text from the environment."""
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value):
         return int(value)
     if isinstance(value, bool) or not isinstance(value, int):
@@ -65,7 +68,7 @@ def _switch(value: object) -> object:
         return value
     if isinstance(value, str) and value in {"true", "false"}:
         return value == "true"
-    raise refused("expected true or false", "write true or false")
+    raise refused(f"expected true or false, got {kind(value)}", "write true or false, without quotes")
 
 
 def one_of(choices: Mapping[str, _T]) -> Callable[[object], _T]:
@@ -155,11 +158,10 @@ def _readable(value: object, info: ValidationInfo) -> Path:
     if not isinstance(folders, Folders):
         return Path(str(text))
     path = folders.file(str(text))
-    if not path.is_file():
-        problem = "is a directory" if path.is_dir() else "does not exist"
-        raise refused(f"{path} {problem}", "write the path of a file, relative to the configuration's folder")
-    if not os.access(path, os.R_OK):
-        raise refused(f"{path} may not be read", "let the daemon's user read it")
+    try:
+        read_bytes(path, most=1)
+    except UnreadableError as error:
+        raise refused(f"{path} {error.problem}", error.remedy) from None
     return path
 
 
@@ -180,7 +182,7 @@ def _positive(value: timedelta) -> timedelta:
 
 Text = Annotated[str, BeforeValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "boolean"})]
-Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(read_whole)]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
 ]

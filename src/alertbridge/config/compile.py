@@ -1,0 +1,114 @@
+"""Rules as they are written into rules as they are run; conditions, templates and destinations are checked here.
+
+What is checked here is read from the file's own data, so that a mistake elsewhere in a rule hides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from alertbridge.config.document import Data, Document, Path
+from alertbridge.config.rule_settings import RuleSettings
+from alertbridge.config.sends import TARGETS, SendReader
+from alertbridge.config.settings import Settings
+from alertbridge.config.templates import TemplateReader
+from alertbridge.errors import Problem
+from alertbridge.rules.condition import All, read_condition
+from alertbridge.rules.rulebook import Rule, Rulebook, Service
+from alertbridge.rules.template import IDENTITY_NAMES, SERVICE_NAMES
+
+
+class Compiler:
+    """Compiles the rules of one file after the other and collects their `problems`.
+
+    `destinations` leads from names to types, to the empty text where the type is not known;
+    `severities` are the words explained under that name.
+    """
+
+    def __init__(self, *, destinations: Mapping[str, str], severities: Iterable[str]) -> None:
+        self.problems: list[Problem] = []
+        self._destinations = destinations
+        self._severities = tuple(severities)
+        self._places: dict[str, str] = {}  # a rule's name to where it stands first
+
+    def rules(self, document: Document, settings: Sequence[RuleSettings] | None) -> tuple[Rule, ...]:
+        """The rules of one file, in order; none where `settings` is None because the file did not validate."""
+        reader = TemplateReader(document)
+        sends = SendReader(reader=reader, destinations=self._destinations, severities=self._severities)
+        rules: list[Rule] = []
+        written = document.data.get("rules")
+        for index, data in enumerate(written if isinstance(written, list) else []):
+            if isinstance(data, dict):
+                own = settings[index] if settings is not None else None
+                rule = self._rule(reader, sends, ("rules", index), data, own)
+                rules += [rule] if rule else []
+        self.problems += reader.problems
+        return tuple(rules)
+
+    def _rule(
+        self,
+        reader: TemplateReader,
+        sends: SendReader,
+        path: Path,
+        data: Mapping[str, Data],
+        settings: RuleSettings | None,
+    ) -> Rule | None:
+        self._check_name(reader, (*path, "name"), data.get("name"))
+        when = _when(reader, (*path, "when"), data)
+        key, service = data.get("key"), data.get("service")
+        key_path, service_path = (*path, "key"), (*path, "service")
+        key_template = reader.read(key_path, key, names=IDENTITY_NAMES) if isinstance(key, str) else None
+        service_template = (
+            reader.read(service_path, service, names=SERVICE_NAMES) if isinstance(service, str) else None
+        )
+        send = sends.read((*path, "send"), data.get("send"), settings)
+        if settings is None:
+            return None
+        return Rule(
+            name=settings.name,
+            when=when,
+            send=send,
+            key=key_template,
+            service=service_template,
+            drop=settings.drop,
+            continues=settings.continues,
+            reopen_window=settings.reopen_window,
+            min_duration=settings.min_duration,
+        )
+
+    def _check_name(self, reader: TemplateReader, path: Path, name: Data) -> None:
+        if not isinstance(name, str):
+            return
+        document = reader.document
+        if name in self._places:
+            problem = f"a rule of this name stands already at {self._places[name]}"
+            reader.refuse(path, problem, "rename one of the two")
+        self._places.setdefault(name, f"{document.file}:{document.place(path).line}")
+
+
+def _when(reader: TemplateReader, path: Path, data: Mapping[str, Data]) -> All:
+    if "when" not in data:
+        return All(())
+    if data["when"] is None:
+        reader.refuse(path, "nothing stands here", "remove the line if the rule is for every alert")
+        return All(())
+    condition, refusals = read_condition(data["when"], path)
+    for refusal in refusals:
+        reader.refuse_text(refusal.path, refusal.error)
+    return condition
+
+
+def rulebook(
+    rules: tuple[Rule, ...], *, settings: Settings, destinations: Mapping[str, str], digest: str
+) -> Rulebook:
+    """The rules with the catalogue and the destinations that they refer to."""
+    return Rulebook(
+        rules=rules,
+        severities=settings.severities,
+        services={
+            name: Service(one.repo_url or "", one.pr_number or "", one.affected_systems)
+            for name, one in settings.services.items()
+        },
+        targets={name: TARGETS[kind] for name, kind in destinations.items()},
+        hash=digest,
+    )

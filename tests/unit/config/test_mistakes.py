@@ -1,0 +1,212 @@
+"""Every mistake is reported with file, line, field, problem and remedy, all of them at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from alertbridge.config.load import load
+from alertbridge.errors import ConfigurationError, Problem
+
+GOOD = """\
+sources:
+  prod: {type: alertmanager}
+destinations:
+  elven: {type: elven, url: "https://elven.example/hook"}
+  hivel: {type: hivel, token: hunter22}
+"""
+
+
+def mistakes(folder: Path, **files: str) -> tuple[Problem, ...]:
+    """What is wrong with a main file (`main`) and rule files beside it, by name."""
+    for name, text in files.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError) as refused:
+        load(folder / "main.yaml", environ={})
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None
+    return refused.value.problems
+
+
+class Case(NamedTuple):
+    text: str
+    line: int
+    field: str
+    problem: str
+    remedy: str
+
+
+SECTIONS = [
+    Case("server:\n  lissten: 127.0.0.1:1\n", 2, "server.lissten", "unknown key", 'did you mean "listen"?'),
+    Case("server: {listen: 9797}\n", 1, "server.listen", "an address and a port", "127.0.0.1:9797"),
+    Case("server: {listen: 'a:99999'}\n", 1, "server.listen", "not an address and a port", "[::1]:9797"),
+    Case("server: {listen: '::1:9797'}\n", 1, "server.listen", "not an address and a port", "[::1]:9797"),
+    Case("server: [a]\n", 1, "server", "expected a mapping, got a list", "key: value"),
+    Case("server: {max_body: 16M}\n", 1, "server.max_body", "unknown unit", "16MiB"),
+    Case("server: {drain_timeout: 30}\n", 1, "server.drain_timeout", "needs a unit", "write 30s"),
+    Case("server: {drain_timeout: 0s}\n", 1, "server.drain_timeout", "longer than 0s", "10s"),
+    Case("server:\n  tls: {cert_file: main.yaml}\n", 2, "server.tls.key_file", "missing", "add for example"),
+    Case(
+        "server: {tls: {key_file: no, cert_file: main.yaml}}\n",
+        1,
+        "server.tls.key_file",
+        "does not exist",
+        "path",
+    ),
+    Case("server: {admin_token: a1b2, admin_token_file: x}\n", 1, "server.admin_token", "both", "keep one"),
+    Case("server: {admin_token: 1234}\n", 1, "server.admin_token", "expected text, got a number", "quotes"),
+    Case("server: {admin_token: }\n", 1, "server.admin_token", "got nothing", "remove the line"),
+    Case("server: {admin_token_file: }\n", 1, "server.admin_token_file", "got nothing", "remove the line"),
+    Case("server: {admin_token: ''}\n", 1, "server.admin_token", "holds nothing", "one line"),
+    Case("storage: {url: 'postgresql://u:p@h/d'}\n", 1, "storage.url", "not supported yet", "sqlite:////"),
+    Case("storage: {url: /var/x.db}\n", 1, "storage.url", "not the URL of a database", "sqlite:////"),
+    Case("storage: {url: 'sqlite:///:memory:'}\n", 1, "storage.url", "in memory", "sqlite:////"),
+    Case("storage: {retention: {events: 3 days}}\n", 1, "storage.retention.events", "not a duration", "7d"),
+    Case("log:\n  level: inof\n", 2, "log.level", "not one of the words", 'did you mean "info"?'),
+    Case("log: {format: xml}\n", 1, "log.format", "not one of the words", "json, console"),
+    Case("heartbeat: []\n", 1, "heartbeat", "unknown key", "known keys: server"),
+    Case(
+        "severities: {page: critcal}\n",
+        1,
+        "severities.page",
+        "not one of the words",
+        'did you mean "critical"?',
+    ),
+    Case("severities: {Page: low, page: high}\n", 1, "severities", "twice", "keep one"),
+    Case("services: {a: {repo_url: nowhere}}\n", 1, "services.a.repo_url", "not a repository", "https://"),
+    Case("services: {a: {pr_number: main}}\n", 1, "services.a.pr_number", "not the number", "44"),
+    Case("services: {a: {pr_number: true}}\n", 1, "services.a.pr_number", "not the number", "44"),
+    Case(
+        "services: {a: {affected_systems: b}}\n",
+        1,
+        "services.a.affected_systems",
+        "expected a list",
+        "brackets",
+    ),
+    Case("rules_files: rules.d\n", 1, "rules_files", "expected a list, got text", "brackets"),
+    Case("rules_files:\n  - nowhere/*.yaml\n", 2, "rules_files[0]", "no file matches", "remove the pattern"),
+    Case('rules_files: ["a\\0b"]\n', 1, "rules_files[0]", "no file matches", "remove the pattern"),
+    Case("rules_files: [[a]]\n", 1, "rules_files[0]", "expected text, got a list", "one piece of text"),
+    Case("rules_files: ['*.yaml']\n", 1, "rules_files[0]", "matches the main file itself", "rules.d/*.yaml"),
+    Case(
+        "rules_files: ['${ABSENT}/*.yaml']\n", 1, "rules_files[0]", "ABSENT is not set", "${ABSENT:-default}"
+    ),
+    Case("tests:\n  - alert: {}\n", 2, "tests[0]", "no name", "add `name:`"),
+    Case("tests: [a]\n", 1, "tests[0]", "expected a mapping, got text", "key: value"),
+    Case("server: {}\nserver: {}\n", 2, "server", "already on line 1", "keep one"),
+]
+
+SOURCE_AND_DESTINATION = [
+    Case("sources: {prod: {type: alertmanger}}\n", 1, "sources.prod.type", "unknown type", 'did you mean "alertmanager"?'),
+    Case("sources: {prod: {type: nagios}}\n", 1, "sources.prod.type", "unknown type", "known types: alertmanager"),
+    Case("sources: {prod: {stale_window: 1s}}\n", 1, "sources.prod.type", "type is missing", "known types: alertmanager"),
+    Case("sources: {prod: {type: [a]}}\n", 1, "sources.prod.type", "must be text", "known types: alertmanager"),
+    Case("sources: {prod: }\n", 1, "sources.prod", "expected a mapping, got nothing", "remove the line"),
+    Case("sources: {a/b: {type: alertmanager}}\n", 1, 'sources["a/b"]', "in a URL", "letters"),
+    Case("sources:\n  prod:\n    type: alertmanager\n    auth: {}\n", 4, "sources.prod.auth", "no way to authenticate", "exactly one"),
+    Case(
+        "sources:\n  prod:\n    type: alertmanager\n    auth:\n      bearer_token: a1b2\n      hmac: {header: X-S, secret: a1b2}\n",
+        4, "sources.prod.auth", "more than one way", "exactly one",
+    ),
+    Case("sources: {a: {type: alertmanager, auth: {basic: {username: b}}}}\n", 1, "sources.a.auth.basic.password", "secret is missing", "password_file"),
+    Case("sources: {a: {type: alertmanager, auth: {hmac: {header: 'X Y', secret: abcd}}}}\n", 1, "sources.a.auth.hmac.header", "not the name of a header", "X-Grafana"),
+    Case("sources: {a: {type: alertmanager, auth: {bearer_token:abcd}}}\n", 1, "sources.a.auth.bearer_token", "no space after the colon", "key: value"),
+    Case("sources: {a: {type: alertmanager, allow_from: [10.0.0.1/8]}}\n", 1, "sources.a.allow_from[0]", "bits set", "did you mean 10.0.0.0/8?"),
+    Case("sources: {a: {type: alertmanager, allow_from: [here]}}\n", 1, "sources.a.allow_from[0]", "not a network", "10.0.0.0/8"),
+    Case("destinations:\n  a:\n    type: hivl\n", 3, "destinations.a.type", "unknown type", 'did you mean "hivel"? known types: elven, hivel'),
+    Case("destinations:\n  a:\n    type: hivel\n", 2, "destinations.a.token", "secret is missing", "token_file"),
+    Case("destinations:\n  a:\n    type: hivel\n    token_file: no\n", 4, "destinations.a.token_file", "no does not exist", "create it"),
+    Case("destinations: {a: {type: elven, url: ftp://x}}\n", 1, "destinations.a.url", "http or https", "whole"),
+    Case("destinations: {a: {type: elven, url: 'https:///x'}}\n", 1, "destinations.a.url", "names no host", "whole"),
+    Case("destinations: {a: {type: elven, url: 'https://x/a b'}}\n", 1, "destinations.a.url", "a space", "copy it again"),
+    Case("destinations: {a: {type: elven, url: 'https://x', extra_fields: {action: x}}}\n", 1, "destinations.a.extra_fields", "set by alertbridge", "remove it"),
+    Case("destinations: {a: {type: elven, url: 'https://x', extra_fields: {b: [x]}}}\n", 1, "destinations.a.extra_fields.b", "got a list", "text"),
+    Case("destinations: {a: {type: elven, url: 'https://x', extra_fields: {b: .nan}}}\n", 1, "destinations.a.extra_fields.b", "no such number", "finite"),
+    Case("destinations: {a: {type: elven, url: 'https://x', concurrency: 65}}\n", 1, "destinations.a.concurrency", "too large", "at most 64"),
+    Case("destinations: {a: {type: elven, url: 'https://x', concurrency: 0}}\n", 1, "destinations.a.concurrency", "too small", "at least 1"),
+    Case("destinations: {a: {type: elven, url: 'https://x', concurrency: 1.5}}\n", 1, "destinations.a.concurrency", "whole number", "whole number"),
+    Case("destinations: {a: {type: elven, url: 'https://x', collapse: yes}}\n", 1, "destinations.a.collapse", "true or false", "true or false"),
+    Case("destinations: {a: {type: elven, url: 'https://x', rate_limit: {requests: 5}}}\n", 1, "destinations.a.rate_limit.per", "missing", "per: 5m"),
+    Case("destinations: {a: {type: elven, url: 'https://x', rate_limit: {requests: 5, per: 1m, burst: 6}}}\n", 1, "destinations.a.rate_limit", "burst is larger", "at most 5"),
+    Case("destinations: {a: {type: hivel, token: abcd, auth_header: X-Api}}\n", 1, "destinations.a.auth_header", "not one of the words", 'did you mean "X-API-Token"?'),
+    Case("destinations: {a: {type: hivel, token: abcd, base_url: app.hivel.ai}}\n", 1, "destinations.a.base_url", "http or https", "whole"),
+    Case("destinations: {a: {type: hivel, token: abcd, base_url: 'https://u:p@x'}}\n", 1, "destinations.a.base_url", "holds credentials", "remove them"),
+    Case("destinations: {a: {type: hivel, token: abcd, base_url: 'https://x?y=z'}}\n", 1, "destinations.a.base_url", "a query", "only scheme"),
+    Case("destinations: {a: {type: hivel, token: abcd, path: api}}\n", 1, "destinations.a.path", "not the path", "/api/hooks"),
+    Case("destinations: {a: {type: hivel, token: abcd, severities: {medium: x}}}\n", 1, "destinations.a.severities.medium", "not one of the words", "critical"),
+    Case("destinations: {a: {type: hivel, token: abcd, proxy: nowhere}}\n", 1, "destinations.a.proxy", "http or https", "whole"),
+    Case("destinations: {a: {type: hivel, token: abcd, source_address: eth0}}\n", 1, "destinations.a.source_address", "not an IP address", "192.0.2.7"),
+    Case("destinations: {a: {type: hivel, token: abcd, ca_file: /}}\n", 1, "destinations.a.ca_file", "is a directory", "path of a file"),
+    Case("destinations: {a: {type: hivel, token: abcd, max_age: '${AGE}'}}\n", 1, "destinations.a.max_age", "AGE is not set", "${AGE:-default}"),
+]  # fmt: skip
+
+RULES = [
+    Case("  - send: [elven]\n", 2, "rules[0].name", "missing", "add for example"),
+    Case("  - a\n", 2, "rules[0]", "expected a mapping, got text", "key: value"),
+    Case("  - name: a\n", 2, "rules[0]", "neither sends nor drops", "drop: true"),
+    Case("  - {name: a, send: [elven], drop: true}\n", 2, "rules[0]", "both sends and drops", "remove either"),
+    Case("  - {name: a, drop: true}\n  - {name: a, drop: true}\n", 3, "rules[1].name", "main.yaml:2", "rename"),
+    Case("  - name: a\n    send: [elvn]\n", 3, "rules[0].send[0]", 'no destination "elvn"', 'did you mean "elven"?'),
+    Case("  - name: a\n    send:\n      pager:\n", 4, "rules[0].send.pager", 'no destination "pager"', "known destinations: elven, hivel"),
+    Case("  - name: a\n    send: elven\n", 3, "rules[0].send", "got text", "brackets"),
+    Case("  - name: a\n    send:\n      - elven: {title: x}\n", 3, "rules[0].send", "not a destination's name", "as a mapping"),
+    Case("  - name: a\n    send: {elven: critical}\n", 3, "rules[0].send.elven", "expected a mapping, got text", "key: value"),
+    Case("  - name: a\n    send:\n      elven:\n        titel: x\n", 5, "rules[0].send.elven.titel", "unknown field", 'did you mean "title"? known fields: title, description, tags'),
+    Case("  - name: a\n    send:\n      hivel:\n        title: x\n", 5, "rules[0].send.hivel.title", "unknown field", "known fields: description, affected_systems"),
+    Case("  - name: a\n    send: {elven: {title: [x]}}\n", 3, "rules[0].send.elven.title", "expected text, got a list", "one piece of text"),
+    Case("  - name: a\n    send: {elven: {title: }}\n", 3, "rules[0].send.elven.title", "expected text, got nothing", "remove the line"),
+    Case("  - name: a\n    send: {elven: {tags: [x]}}\n", 3, "rules[0].send.elven.tags", "expected a mapping, got a list", "labels"),
+    Case("  - name: a\n    send: {elven: {tags: {a: {b: c}}}}\n", 3, "rules[0].send.elven.tags.a", "expected text, got a mapping", "one piece"),
+    Case("  - name: a\n    send: {hivel: {affected_systems: {a: b}}}\n", 3, "rules[0].send.hivel.affected_systems", "got a mapping", "one piece"),
+    Case("  - name: a\n    send: {hivel: {affected_systems: [a, [b]]}}\n", 3, "rules[0].send.hivel.affected_systems[1]", "got a list", "one piece"),
+    Case("  - name: a\n    send: {elven: {severity: criticl}}\n", 3, "rules[0].send.elven.severity", "unknown severity", 'did you mean "critical"?'),
+    Case("  - name: a\n    send: {elven: {severity: '{{ lables.x }}'}}\n", 3, "rules[0].send.elven.severity", "lables", "labels"),
+    Case("  - name: a\n    send: {elven: {resend: change}}\n", 3, "rules[0].send.elven.resend", "not supported yet", "never or severity"),
+    Case("  - name: a\n    send: [elven]\n    resend: change\n", 4, "rules[0].resend", "not supported yet", "never or severity"),
+    Case("  - name: a\n    send: [elven]\n    resend: always\n", 4, "rules[0].resend", "not one of the words", "never, severity"),
+    Case("  - name: a\n    send: [elven]\n    unknown_resolved: drop\n", 4, "rules[0].unknown_resolved", "not one of the words", "send, ignore"),
+    Case("  - name: a\n    drop: true\n    when:\n", 4, "rules[0].when", "nothing stands here", "every alert"),
+    Case("  - name: a\n    drop: true\n    when:\n      - severity => x\n", 5, "rules[0].when[0]", '"=>"', 'did you mean "=~"?'),
+    Case("  - name: a\n    drop: true\n    when:\n      - any: [b = c, 'd =~ \"(\"']\n", 5, "rules[0].when[0].any[1]", "parenthes", "close"),
+    Case("  - name: a\n    drop: true\n    when: [{or: [a = b]}]\n", 4, "rules[0].when[0]", "or", 'did you mean "any"?'),
+    Case("  - name: a\n    send: [elven]\n    key: '{{ annotations.x }}'\n", 4, "rules[0].key", "identity", "labels"),
+    Case("  - name: a\n    send: [elven]\n    service: '{{ annotations.x }}'\n", 4, "rules[0].service", "identity", "labels"),
+    Case("  - name: a\n    send: [elven]\n    key: '{{ labels.x '\n", 4, "rules[0].key", "template syntax", "correct the text"),
+    Case("  - name: a\n    send: [elven]\n    key: 5\n", 4, "rules[0].key", "expected text, got a number", "quotes"),
+    Case("  - name: a\n    send: [elven]\n    continue: on\n", 4, "rules[0].continue", "true or false", "true or false"),
+    Case("  - name: a\n    send: [elven]\n    reopen_windo: 5m\n", 4, "rules[0].reopen_windo", "unknown key", 'did you mean "reopen_window"?'),
+    Case("  - name: a\n    send: [elven]\n    min_duration: 5\n", 4, "rules[0].min_duration", "needs a unit", "write 5s"),
+    Case("  - name: a\n    send: [elven]\n    service: {{ labels.app }}\n", 4, "rules[0].service", "without quotes", "in quotes"),
+]  # fmt: skip
+
+
+def check(found: Problem, case: Case) -> None:
+    assert (found.line, found.field) == (case.line, case.field), str(found)
+    assert found.column > 0
+    assert case.problem in found.problem
+    assert case.remedy in found.remedy
+    assert found.level == "error"
+
+
+@pytest.mark.parametrize("case", SECTIONS + SOURCE_AND_DESTINATION, ids=str)
+def test_a_mistake_in_the_main_file_is_named(tmp_path: Path, case: Case) -> None:
+    (found,) = mistakes(tmp_path, main=case.text)
+    assert found.file == str(tmp_path / "main.yaml")
+    check(found, case)
+
+
+@pytest.mark.parametrize("case", RULES, ids=str)
+def test_a_mistake_in_inline_rules_is_named(tmp_path: Path, case: Case) -> None:
+    rules = f"rules:\n{case.text}"
+    (found,) = mistakes(tmp_path, main=rules + GOOD)
+    check(found, case)
+
+
+@pytest.mark.parametrize("case", RULES, ids=str)
+def test_a_mistake_in_a_rule_file_is_named(tmp_path: Path, case: Case) -> None:
+    main = GOOD + "rules_files: [rules.yaml]\n"
+    (found,) = mistakes(tmp_path, main=main, rules=f"rules:\n{case.text}")
+    assert found.file == str(tmp_path / "rules.yaml")
+    check(found, case._replace(problem=case.problem.replace("main.yaml", "rules.yaml")))
