@@ -60,6 +60,8 @@ def checked(text: str, where: str, remedy: str) -> Secret:
     """
     if not text.strip():
         raise UnreadableSecretError(f"{where} nothing", remedy)
+    if not text.isascii() and any("\ud800" <= sign <= "\udfff" for sign in text):
+        raise UnreadableSecretError(f"{where} bytes that are not UTF-8", remedy)
     if _CONTROL.search(text):
         raise UnreadableSecretError(f"{where} more than one line, or a control character", remedy)
     return Secret(text)
