@@ -20,7 +20,7 @@ from alertbridge.config.secrets import Redactor
 from alertbridge.config.settings import TlsSettings
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
-from alertbridge.model import Event
+from alertbridge.model import Event, Notification
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
@@ -191,12 +191,12 @@ class App:
         await site.start()
         self.port = int(self._runner.addresses[0][1])
 
-    def _accept(self, event: Event) -> asyncio.Future[None]:
+    def _accept(self, event: Event, said: Notification) -> asyncio.Future[None]:
         stored = self._store.accept(event)
 
         def hear(done: asyncio.Future[None]) -> None:
             if done.exception() is None:
-                self._decider.hear(event)
+                self._decider.hear(event, said)
 
         stored.add_done_callback(hear)
         return stored

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -41,28 +43,40 @@ class Chronicle:
         self._metrics = metrics
         self._log = structlog.get_logger().bind()
 
-    def decided(self, decision: Decision) -> None:
-        """An event was decided, or a doubt ran out."""
-        self._count(decision)
-        self._tell(decision)
+    def decided(self, decisions: Sequence[Decision]) -> None:
+        """A batch was decided: events, and doubts that ran out."""
+        self._count(decisions)
+        for decision in decisions:
+            self._tell(decision)
 
     def failed(self, event: Event, reason: str, error: Exception | None) -> None:
         """An event could not be decided; `error` is given where its traceback is needed to understand why."""
         self._metrics.events.labels(event.source, EventOutcome.FAILED.value).inc()
         self._log.error("event.failed", event_id=event.id, source=event.source, error=reason, exc_info=error)
 
-    def _count(self, decision: Decision) -> None:
-        item = decision.input
-        if item.event is not None:
-            self._metrics.events.labels(item.event.source, EventOutcome.DECIDED.value).inc()
-            if item.truncated:
-                self._metrics.truncated_alerts.labels(item.event.source).inc(item.truncated)
-        for heard in item.heard:
-            self._metrics.alerts.labels(heard.alert.source, heard.alert.status.value).inc()
-            for rule in heard.rules:
-                self._metrics.rule_matches.labels(rule).inc()
-        for rule, name, _ in item.failures:
-            self._metrics.template_failures.labels(rule, name).inc()
+    def _count(self, decisions: Sequence[Decision]) -> None:
+        events: Counter[str] = Counter()
+        truncated: Counter[str] = Counter()
+        alerts: Counter[tuple[str, str]] = Counter()
+        matches: Counter[str] = Counter()
+        for decision in decisions:
+            item = decision.input
+            if item.event is not None:
+                events[item.event.source] += 1
+                truncated[item.event.source] += item.truncated
+            for heard in item.heard:
+                alerts[heard.alert.source, heard.alert.status.value] += 1
+                matches.update(heard.rules)
+            for rule, name, _ in item.failures:
+                self._metrics.template_failures.labels(rule, name).inc()
+        for source, number in events.items():
+            self._metrics.events.labels(source, EventOutcome.DECIDED.value).inc(number)
+        for source, number in truncated.items():
+            self._metrics.truncated_alerts.labels(source).inc(number)
+        for (source, status), number in alerts.items():
+            self._metrics.alerts.labels(source, status).inc(number)
+        for rule, number in matches.items():
+            self._metrics.rule_matches.labels(rule).inc(number)
 
     def _tell(self, decision: Decision) -> None:
         item, changes = decision.input, decision.changes

@@ -34,7 +34,9 @@ class Metrics:
         )
         self.rule_matches = counter("rule_matches", "Alerts matched, by rule.", ("rule",))
         self.template_failures = counter(
-            "template_failures", "Fields that fell back to their default because a template failed.", ("rule", "field")
+            "template_failures",
+            "Fields that fell back to their default because a template failed.",
+            ("rule", "field"),
         )
         self.deliveries = counter(
             "deliveries", "Attempts and final states of deliveries.", ("destination", "action", "outcome")
@@ -55,7 +57,9 @@ class Metrics:
         )
         self.held = gauge("held", "Deliveries held, by what is missing.", ("destination", "missing"))
         self.destination_paused = gauge(
-            "destination_paused", "1 while a destination is paused for this reason.", ("destination", "reason")
+            "destination_paused",
+            "1 while a destination is paused for this reason.",
+            ("destination", "reason"),
         )
         self.rate_budget = gauge(
             "rate_budget", "Requests that may be sent at once within the rate limit.", ("destination",)

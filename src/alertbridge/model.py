@@ -135,13 +135,12 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body. `said` is what it says, where it has been read already."""
+    """One accepted request body."""
 
     id: str
     source: str
     received_at: datetime
     body: bytes
-    said: Notification | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

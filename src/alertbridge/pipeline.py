@@ -87,10 +87,9 @@ class Decider:
         self._closing = False
         self._at_hand: dict[str, Notification] = {}
 
-    def hear(self, event: Event) -> None:
-        """Something was accepted. What it says is kept at hand, if it is soon to be decided."""
-        said = event.said
-        if said and len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
+    def hear(self, event: Event, said: Notification) -> None:
+        """Something was accepted. What it says is kept at hand, for it is soon to be decided."""
+        if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
             self._at_hand[event.id] = said
         self._wake.set()
 
@@ -134,9 +133,7 @@ class Decider:
         doubted = ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
         events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
         inputs = [_second_thought(bridge, alert) for alert in doubted]
-        inputs += [
-            understand(bridge, replace(event, said=self._at_hand.pop(event.id, None))) for event in events
-        ]
+        inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
         if not inputs:
             return []
         state = _recall(connection, inputs, now)
@@ -191,14 +188,13 @@ class Decider:
         raise error  # no event to blame: a doubt, or the store
 
     def _report(self, decisions: list[Decision]) -> None:
-        for decision in decisions:
-            self._chronicle.decided(decision)
+        self._chronicle.decided(decisions)
         if any(decision.changes.announcements for decision in decisions):
             self._posted()
 
 
-def understand(bridge: Bridge, event: Event) -> Input:
-    """What an event says, and what the rules want for each of its alerts.
+def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
+    """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
     Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
     """
@@ -207,7 +203,8 @@ def understand(bridge: Bridge, event: Event) -> Input:
         raise AlertbridgeError(
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
-    said = event.said or feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    if said is None:
+        said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     heard, failures = [], []
     for alert in said.alerts:
         plan = bridge.rulebook.plan(alert)

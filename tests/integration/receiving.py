@@ -15,7 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from alertbridge.metrics import Metrics
-from alertbridge.model import Event, Secret
+from alertbridge.model import Event, Notification, Secret
 from alertbridge.problems import problem_middleware
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.routes import Endpoint, Receiver
@@ -89,7 +89,7 @@ class Bridge:
             metrics=self.metrics,
         )
 
-    async def accept(self, event: Event) -> None:
+    async def accept(self, event: Event, _said: Notification) -> None:
         self.committing.set()
         await self.open_gate.wait()
         if self.failure:

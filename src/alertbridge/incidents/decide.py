@@ -148,7 +148,9 @@ class _Draft:
             opened=self._opened,
             reopened=frozenset(reopened),
             announcements=tuple(announcements),
-            verdicts=tuple(_with_closings(verdict, closed) for verdict in self._verdicts),
+            verdicts=tuple(_with_closings(verdict, closed) for verdict in self._verdicts)
+            if closed
+            else tuple(self._verdicts),
         )
 
     def _is_doubtful(self, alert: Alert, known: Known | None) -> bool:

@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from alertbridge.clock import Clock
 from alertbridge.errors import MalformedBody, StoreError, StoreFull
 from alertbridge.metrics import Metrics
-from alertbridge.model import Event, EventOutcome
+from alertbridge.model import Event, EventOutcome, Notification
 from alertbridge.problems import problem
 from alertbridge.receive.authentication import (
     Authentication,
@@ -48,7 +48,7 @@ class Endpoint:
 class Receiver:
     """Answers webhooks.
 
-    `accept` returns when the event is committed; `keep_malformed` stores one that was refused, with the reason.
+    `accept` takes an event and what it says, and returns when it is committed; `keep_malformed` stores one that was refused, with the reason.
     `endpoints` is looked at anew for each request. Bodies are never logged.
     """
 
@@ -57,7 +57,7 @@ class Receiver:
         *,
         endpoints: Mapping[str, Endpoint],
         max_body: int,
-        accept: Callable[[Event], Awaitable[None]],
+        accept: Callable[[Event, Notification], Awaitable[None]],
         keep_malformed: Callable[[Event, str], Awaitable[None]],
         new_id: Callable[[], str],
         clock: Clock,
@@ -128,7 +128,7 @@ class Receiver:
             return await self._keep(event, error)
         self._refuse_if_closed()
         try:
-            await self._commit(replace(event, said=said))
+            await self._commit(event, said)
         except StoreError as error:
             title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
             raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
@@ -138,9 +138,9 @@ class Receiver:
             status=202, body=orjson.dumps({"event": event.id}), content_type="application/json"
         )
 
-    async def _commit(self, event: Event) -> None:
+    async def _commit(self, event: Event, said: Notification) -> None:
         """Wait for the commit; a request that is cancelled meanwhile leaves it to end by itself."""
-        commit = asyncio.ensure_future(self._accept(event))
+        commit = asyncio.ensure_future(self._accept(event, said))
         try:
             await asyncio.shield(commit)
         except asyncio.CancelledError:

@@ -78,12 +78,10 @@ class _Reader:
     def choice(self, depth: int) -> Node:
         if depth > _DEEPEST:
             raise Unreadable
-        flags = self._flags
         parts = [self._sequence(depth)]
         while self._text.startswith("|", self._at):
             self._at += 1
             parts.append(self._sequence(depth))
-        self._flags = flags
         return parts[0] if len(parts) == 1 else Choice(tuple(parts))
 
     def _sequence(self, depth: int) -> Node:

@@ -66,14 +66,13 @@ def _metered(name: str, plain: Environment) -> Callable[..., object]:
     @pass_context
     def metered(context: Context, value: object, *args: object, **kwargs: object) -> object:
         meter = meter_of(context)
-        size = weight(value)
-        meter.charge(PER_STEP + size)
+        meter.charge_for(value, *args, *kwargs.values())
         for argument in (*args, *kwargs.values()):
             if isinstance(argument, int) and abs(argument) > LARGEST_VALUE:
                 raise TooMuch(f"{argument} is too large a number for the filter {name}")
-            meter.charge(weight(argument))
         result = _settled(plain.call_filter(name, value, args, kwargs, context=context))
-        bounded(weight(result, LARGEST_VALUE + size), size)
+        meter.charge_for(result)
+        bounded(weight(result), weight(value))
         return result
 
     return metered
@@ -108,15 +107,13 @@ def _steps(context: Context, value: Iterable[object], nodes: int) -> list[object
 
 @pass_context
 def _joined(context: Context, parts: tuple[object, ...]) -> str:
-    size = weight(parts)
-    meter_of(context).charge(PER_STEP + size)
-    bounded(size)
+    meter_of(context).charge_for(parts)
+    bounded(weight(parts))
     return "".join(str(part) for part in parts)
 
 
 @pass_context
 def _measured(context: Context, value: object) -> object:
-    size = weight(value)
-    meter_of(context).charge(PER_STEP + size)
-    bounded(size)
+    meter_of(context).charge_for(value)
+    bounded(weight(value))
     return value

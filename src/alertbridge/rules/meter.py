@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 LARGEST_VALUE = 65_536  # characters, or as many items
-MOST_WORK = 2_000_000  # characters handled, roughly; a few tenths of a second at worst
-PER_STEP = 16  # what one operation costs besides the characters it handles
+MOST_WORK = 2_000_000  # a tenth of a second or so, in the worst of cases
+PER_STEP = 16  # what an operation, or an item of a list, costs besides the characters handled
 
 
 class TooMuch(Exception):  # noqa: N818 - becomes a RenderingFailed before it leaves the rules
@@ -26,6 +26,11 @@ class Meter:
         self._left -= work
         if self._left < 0:
             raise TooMuch("the template does too much work; loop over less")
+
+    def charge_for(self, *values: object) -> None:
+        """Charge one operation that reads, or has made, these values."""
+        items = sum(len(value) for value in values if isinstance(value, list | tuple | Mapping))
+        self.charge(PER_STEP * (1 + items) + sum(weight(value) for value in values))
 
 
 def bounded(size: int, already: int = 0) -> None:

@@ -197,7 +197,6 @@ class Rulebook:
 
 def _service(rule: Rule | None, subject: Subject, failures: dict[tuple[str, str], str]) -> str:
     """The service concerned: what the rule says, else the label of that name."""
-    subject.service = ""
     said = _rendered(rule.service, rule, "service", subject, failures) if rule else ""
     return said or subject.alert.labels.get("service", "")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import BuiltinMethodType
 from typing import Any
 
 from jinja2 import ChainableUndefined
@@ -28,8 +29,8 @@ _LARGEST_NUMBER = 1024  # bits
 
 def _shown(value: object) -> object:
     """What stands between the braces, unless it cannot be meant to be shown."""
-    if callable(value):
-        raise SecurityError(f"{getattr(value, '__name__', 'this')} is a method and needs its parentheses")
+    if isinstance(value, BuiltinMethodType):
+        raise SecurityError(f"{value.__name__} is a method and needs its parentheses")
     return value
 
 
@@ -86,11 +87,14 @@ class Sandbox(_Sandbox):
         text = getattr(obj, "__self__", None)
         if not isinstance(text, str) or obj.__name__ not in TEXT_METHODS:
             raise SecurityError("this cannot be called")
-        meter_of(context).charge(PER_STEP + len(text) + weight(args))
+        meter = meter_of(context)
+        meter.charge_for(text, *args)
+        kwargs = {name: value for name, value in kwargs.items() if not name.startswith("_")}  # Jinja's own
         if obj.__name__ == "replace":
             return replaced(text, *args, **kwargs)
         result = obj(*args, **kwargs)
-        bounded(weight(result), 2 * len(text) + PER_STEP)
+        meter.charge_for(result)
+        bounded(weight(result), weight([*text]))  # cut into its characters, at most
         return result
 
 

@@ -35,9 +35,6 @@ CONTENT_NAMES = IDENTITY_NAMES | {
 _JINJA = re.compile(r"\{[{%#]")
 _GO_TEMPLATE = re.compile(r"\{\{-?\s*(?:[.$]|range\b|if\b|end\b)")
 _HYPHENATED = re.compile(r"\b(labels|annotations|group)\.(\w+(?:-\w+)+)")
-_NEVER_NAMES = frozenset(
-    ["range", "lipsum", "dict", "cycler", "joiner", "namespace", "self", "super", "caller"]
-)
 _SANDBOX = Sandbox()  # never changed after this
 
 
@@ -95,7 +92,7 @@ class Template:
 
 def _compiled(text: str, names: frozenset[str]) -> Template:
     def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
-        raise TemplateError(problem, remedy, _line(text, node.lineno))
+        raise TemplateError(problem, remedy, _line(text, node.lineno or 1))
 
     tree = _SANDBOX.parse(text)
     check(tree, filters=_SANDBOX.filters, tests=_SANDBOX.tests, refuse=refuse)
@@ -112,7 +109,7 @@ def _used_names(tree: nodes.Template, text: str, names: frozenset[str]) -> froze
             raise TemplateError(
                 f"{name.name} cannot be assigned to", "choose another name", _line(text, name.lineno)
             )
-        if name.name in _NEVER_NAMES:
+        if name.name == "self":  # Jinja's own, and so not undeclared
             raise _unavailable(name, text, names)
     assigned = {
         name.name

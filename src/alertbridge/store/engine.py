@@ -20,6 +20,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPo
 from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
 
 _READERS = 4
+_PREPARED = 512  # statements
 _OPTIONS: dict[str, Any] = {
     "json_serializer": lambda value: orjson.dumps(value).decode(),
     "json_deserializer": orjson.loads,
@@ -36,7 +37,12 @@ def database_path(url: str, state_directory: str | None = None) -> Path:
 
 def writing_engine(path: Path) -> Engine:
     """An engine of exactly one connection, on which every transaction takes the write lock when it begins."""
-    engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=StaticPool, **_OPTIONS)
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=StaticPool,
+        connect_args={"cached_statements": _PREPARED},
+        **_OPTIONS,
+    )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

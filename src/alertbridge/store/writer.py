@@ -27,7 +27,7 @@ Row = tuple[object, ...]
 # each row of an `executemany` the interpreter's lock is let go and must be won back from a busy event loop.
 _APPEND = "INSERT INTO events (id, source, received_at, body, outcome, error) VALUES "
 _ROW = "(?, ?, ?, ?, ?, ?)"
-_ROWS_AT_ONCE = (64, 16, 4, 1)  # few lengths, so that the driver keeps every statement prepared
+_ROWS_AT_ONCE = 64  # the driver keeps the statement of every length prepared, see `engine.writing_engine`
 _MOST_WORKS = 64
 _MOST_APPENDS = 1024
 
@@ -177,12 +177,9 @@ class Writer:
 
 
 def _insert(driver: sqlite3.Connection, rows: list[Row]) -> None:
-    done = 0
-    for length in _ROWS_AT_ONCE:
-        statement = _APPEND + ", ".join([_ROW] * length)
-        while len(rows) - done >= length:
-            driver.execute(statement, list(chain.from_iterable(rows[done : done + length])))
-            done += length
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        driver.execute(_APPEND + ", ".join([_ROW] * len(some)), list(chain.from_iterable(some)))
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -1,0 +1,203 @@
+"""What would become of a request body: the rules and the messages, alert by alert."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+
+from alertbridge.model import (
+    JSON,
+    Action,
+    Alert,
+    Composed,
+    Content,
+    Intent,
+    Message,
+    Reporting,
+)
+from alertbridge.pipeline import Bridge
+
+_INCIDENT = "<id of the incident>"  # given when it opens
+_UNKNOWN_YET = ("resolution_time",)  # what an incident that is still open cannot have
+_SHOWN_FIRST = ("alertname", "severity", "service")
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """One message to one destination; `later` says that it is sent when the incident closes."""
+
+    intent: Intent
+    action: Action
+    composed: Composed
+    content: Content
+    later: bool
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Required fields that nobody has said; the message would be held."""
+        return tuple(name for name in self.composed.missing if not (self.later and name in _UNKNOWN_YET))
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What would become of one alert. `failures` has one sentence per template that failed."""
+
+    alert: Alert
+    rules: tuple[str, ...]
+    dropped: bool
+    tellings: tuple[Telling, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Foresight:
+    """What would become of all alerts of one body, in its order; `truncated` were left out of it by its sender."""
+
+    fates: tuple[Fate, ...]
+    truncated: int
+
+
+def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
+    """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody."""
+    said = bridge.feeds[source].parser.parse(body, source=source, received_at=received_at)
+    return Foresight(tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated)
+
+
+def _fate(bridge: Bridge, alert: Alert) -> Fate:
+    plan = bridge.rulebook.plan(alert)
+    tellings = tuple(_telling(bridge, alert, intent) for intent in plan.intents)
+    failures = [f"{rule}: {name}: {sentence}" for (rule, name), sentence in plan.failures.items()]
+    for one in tellings:
+        place = f"{one.intent.rule}: send.{one.intent.destination}"
+        failures += [f"{place}.{name}: {sentence}" for name, sentence in one.content.failures.items()]
+    return Fate(alert, plan.rules, plan.dropped, tellings, tuple(failures))
+
+
+def _telling(bridge: Bridge, alert: Alert, intent: Intent) -> Telling:
+    content = bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination)
+    action = _action(alert, intent)
+    composed = bridge.destinations[intent.destination].compose(
+        Message(
+            incident=_INCIDENT,
+            key=intent.key,
+            action=action,
+            severity=intent.severity,
+            content=content,
+            opened_at=alert.starts_at,
+            closed_at=alert.ends_at,
+        )
+    )
+    return Telling(intent, action, composed, content, later=action is Action.RECORD and alert.firing)
+
+
+def _action(alert: Alert, intent: Intent) -> Action:
+    if intent.reporting is Reporting.RECORD:
+        return Action.RECORD
+    return Action.ALARMED if alert.firing else Action.RESOLVED
+
+
+def as_json(seen: Foresight) -> JSON:
+    """For programs; an alert's `messages` say `when`: now, or on close."""
+    return {"alerts": [_fate_json(fate) for fate in seen.fates], "truncated": seen.truncated}
+
+
+def _fate_json(fate: Fate) -> JSON:
+    return {
+        "status": fate.alert.status.value,
+        "fingerprint": fate.alert.fingerprint,
+        "labels": fate.alert.labels,
+        "rules": list(fate.rules),
+        "dropped": fate.dropped,
+        "messages": [
+            {
+                "destination": one.intent.destination,
+                "action": one.action.value,
+                "when": "on close" if one.later else "now",
+                "rule": one.intent.rule,
+                "key": one.intent.key,
+                "severity": one.intent.severity.word,
+                "service": one.intent.service,
+                "missing": list(one.missing),
+                "payload": one.composed.payload,
+                "origins": one.content.origins,
+            }
+            for one in fate.tellings
+        ],
+        "failures": list(fate.failures),
+    }
+
+
+def as_text(seen: Foresight) -> str:
+    """For people."""
+    lines = [
+        line
+        for number, fate in enumerate(seen.fates, 1)
+        for line in _fate_text(fate, number, len(seen.fates))
+    ]
+    if not seen.fates:
+        lines.append("The notification holds no alerts: nothing would happen.")
+    if seen.truncated:
+        lines.append(
+            f"{seen.truncated} more were left out by its sender (max_alerts): nothing is concluded of them."
+        )
+    return "\n".join(lines).rstrip()
+
+
+def _fate_text(fate: Fate, number: int, count: int) -> Iterator[str]:
+    status = click.style(fate.alert.status.value, fg="red" if fate.alert.firing else "green")
+    yield f"{click.style(f'alert {number} of {count}', bold=True)}: {status} {_labels(fate.alert.labels)}"
+    yield f"  rule: {_rules(fate)}"
+    for one in fate.tellings:
+        yield from _telling_text(one)
+    for sentence in fate.failures:
+        yield click.style(f"  a template failed and its default was taken: {sentence}", fg="yellow")
+    yield ""
+
+
+def _rules(fate: Fate) -> str:
+    if not fate.rules:
+        return "none matches, so it goes nowhere"
+    names = ", ".join(fate.rules)
+    return f"{names}, which drops it on purpose" if fate.dropped else names
+
+
+def _telling_text(one: Telling) -> Iterator[str]:
+    intent = one.intent
+    yield f"  {click.style(intent.destination, bold=True)}: {one.action.value}{_when(one)}:"
+    known = [f"key {intent.key}", f"severity {intent.severity.word}"]
+    known += [f"service {intent.service}"] if intent.service else []
+    yield f"    {printable(', '.join(known))}"
+    yield indented(one.composed.payload, 4)
+    if one.missing:
+        held = f"held: missing {', '.join(one.missing)}"
+        remedy = "say it in the rule, as a label or annotation, or under `services:`"
+        yield click.style(f"    {held}; {remedy}", fg="yellow")
+
+
+def _when(one: Telling) -> str:
+    if one.later:
+        return ", sent when it closes; known by now"
+    return "" if one.action is Action.ALARMED else ", for the incident that this ends"
+
+
+def indented(payload: Mapping[str, JSON], by: int) -> str:
+    """The JSON of `payload` on lines of its own, `by` spaces in."""
+    text = json.dumps(payload, indent=2, ensure_ascii=False, default=dict)
+    return "\n".join(" " * by + printable(line) for line in text.split("\n"))
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    """The name of the alert, then what matters most, then the others."""
+    name = labels.get("alertname", "(no alertname)")
+    rest = [key for key in _SHOWN_FIRST[1:] if key in labels]
+    rest += sorted(labels.keys() - set(_SHOWN_FIRST))
+    return printable(f"{name} {{{', '.join(f'{key}={labels[key]}' for key in rest)}}}")
+
+
+def printable(text: str) -> str:
+    """`text` on one line, without what could steer a terminal: such characters are shown as escapes."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

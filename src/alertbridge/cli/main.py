@@ -1,0 +1,51 @@
+"""`alertbridge`: the group of all commands."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from alertbridge import __version__
+from alertbridge.cli.check import check
+from alertbridge.cli.demo import demo
+from alertbridge.cli.explain import explain
+from alertbridge.cli.init import init
+from alertbridge.cli.schema import schema
+from alertbridge.cli.serve import serve
+from alertbridge.cli.simulate import simulate
+from alertbridge.cli.taught import TaughtGroup
+from alertbridge.errors import AlertbridgeError
+
+_SECTIONS = {
+    "To see it work, with nothing to set up": ("alertbridge demo",),
+    "The way to your own": (
+        "alertbridge init           writes a configuration that works",
+        "alertbridge check          finds every mistake in it",
+        "alertbridge explain FILE   tells what would become of the alerts in a notification",
+        "alertbridge simulate       plays Elven and Hivel, in a terminal of its own",
+        "alertbridge serve          runs it",
+    ),
+}
+
+
+@click.group(cls=TaughtGroup, sections=_SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="alertbridge", message="%(prog)s %(version)s")
+def group() -> None:
+    """Alerts in, incidents out: keeps Elven and Hivel in step with your monitoring.
+
+    `alertbridge COMMAND --help` tells more, with examples. Exit status: 0 good, 1 a problem was found, 2 wrong usage.
+    """
+
+
+for command in (init, check, explain, serve, simulate, demo, schema):
+    group.add_command(command)
+
+
+def main() -> None:
+    """Run the command that the arguments name, and exit."""
+    try:
+        group(prog_name="alertbridge")
+    except AlertbridgeError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
