@@ -1,0 +1,188 @@
+"""`alertbridge explain`, run in this process on what a real Alertmanager sent."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from alertbridge.cli import example
+from alertbridge.cli.main import group
+
+PAYLOADS = Path("tests/payloads/alertmanager").resolve()
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> Path:
+    for name, text in example.configuration().items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return tmp_path / "alertbridge.yaml"
+
+
+def explain(configuration: Path, *arguments: str, body: str | None = None) -> Result:
+    command = ["explain", "--config", str(configuration), *arguments]
+    return CliRunner().invoke(group, command, input=body)
+
+
+def explained(configuration: Path, *alerts: dict[str, Any], payload: str = "-") -> Any:
+    result = explain(configuration, "--json", payload, body=json.dumps({"alerts": alerts}))
+    assert result.exit_code == 0, result.output
+    return json.loads(result.output)
+
+
+def firing(**labels: str) -> dict[str, Any]:
+    return {"status": "firing", "labels": labels}
+
+
+def test_a_firing_alert_shows_its_rule_and_what_each_destination_would_get(configuration: Path) -> None:
+    (alert,) = explained(configuration, payload=str(PAYLOADS / "01-firing-single.json"))["alerts"]
+
+    assert alert["status"] == "firing"
+    assert alert["fingerprint"] == "bdc4a5686971790d"
+    assert alert["rules"] == ["payments-critical"]
+    elven, hivel = alert["messages"]
+    assert (elven["destination"], elven["action"], elven["when"]) == ("elven", "alarmed", "now")
+    assert elven["payload"] == {
+        "title": "[checkout] High error rate on checkout",
+        "description": "12% of requests to checkout on web-1.example:8080 fail (threshold 5%)",
+        "external_aggregate_key": "demo/HighErrorRate",
+        "action": "alarmed",
+        "severity": "critical",
+        "tags": [
+            {"name": "team", "value": "payments"},
+            {"name": "runbook", "value": "https://runbooks.example/high-error-rate"},
+        ],
+    }
+    assert (hivel["destination"], hivel["action"], hivel["when"]) == ("hivel", "record", "on close")
+    assert hivel["missing"] == []
+    assert hivel["payload"]["repo_url"] == "https://github.com/acme/checkout"
+    assert hivel["payload"]["pr_number"] == "44"
+    assert "resolution_time" not in hivel["payload"]
+    assert hivel["origins"]["pr_number"] == "service"
+
+
+def test_a_resolved_alert_shows_the_finished_record(configuration: Path) -> None:
+    alert = explained(configuration, payload=str(PAYLOADS / "07-resolved-all.json"))["alerts"][0]
+
+    elven, hivel = alert["messages"]
+    assert (elven["action"], elven["payload"]["action"]) == ("resolved", "resolved")
+    assert hivel["when"] == "now"
+    assert hivel["payload"]["reported_time"] == "2026-11-21T19:38:46Z"
+    assert hivel["payload"]["resolution_time"] == "2026-11-21T19:39:17Z"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PAYLOADS.glob("[0-9]*.json")))
+def test_every_captured_payload_can_be_explained_both_ways(configuration: Path, name: str) -> None:
+    count = len(json.loads((PAYLOADS / name).read_text(encoding="utf-8"))["alerts"])
+
+    text = explain(configuration, str(PAYLOADS / name))
+
+    assert text.exit_code == 0, text.output
+    assert f"alert {count} of {count}: " in text.output
+    assert len(explained(configuration, payload=str(PAYLOADS / name))["alerts"]) == count
+
+
+def test_people_are_told_in_words(configuration: Path) -> None:
+    output = explain(configuration, str(PAYLOADS / "01-firing-single.json")).output
+
+    assert "alert 1 of 1: firing HighErrorRate {severity=critical, service=checkout, cluster=demo, " in output
+    assert "rule: payments-critical\n" in output
+    assert "elven: alarmed:\n    key demo/HighErrorRate, severity critical, service checkout\n" in output
+    assert "hivel: record, sent when it closes; known by now:" in output
+
+
+def test_what_a_record_still_lacks_is_named(configuration: Path) -> None:
+    alert = firing(alertname="Down", severity="page", team="payments", service="cart", cluster="eu")
+
+    (told,) = explained(configuration, alert)["alerts"]
+    text = explain(configuration, "-", body=json.dumps({"alerts": [alert]}))
+
+    assert told["messages"][1]["missing"] == ["repo_url", "pr_number"]
+    assert "held: missing repo_url, pr_number; say it in the rule" in text.output
+
+
+def test_dropped_and_unmatched_alerts_say_so(configuration: Path) -> None:
+    noise, other = firing(alertname="A", severity="none"), firing(alertname="A", severity="none", env="x")
+    rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
+
+    assert "rule: noise, which drops it on purpose" in (
+        explain(configuration, "-", body=json.dumps({"alerts": [noise]})).output
+    )
+    rules.write_text("rules: [{name: only, when: [env = y], send: [elven]}]", encoding="utf-8")
+    assert "rule: none matches, so it goes nowhere" in (
+        explain(configuration, "-", body=json.dumps({"alerts": [other]})).output
+    )
+    (told,) = explained(configuration, other)["alerts"]
+    assert (told["rules"], told["dropped"], told["messages"]) == ([], False, [])
+
+
+def test_a_template_that_fails_is_shown_with_its_rule_and_field(configuration: Path) -> None:
+    rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
+    rules.write_text(
+        'rules: [{name: all, send: {elven: {title: "{{ 1 // (labels.a | length) }}"}}}]', encoding="utf-8"
+    )
+
+    (told,) = explained(configuration, firing(alertname="A"))["alerts"]
+
+    assert len(told["failures"]) == 1
+    assert told["failures"][0].startswith("all: send.elven.title: ")
+    assert told["messages"][0]["payload"]["title"] == "A"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("{", "the body is not JSON"),
+        ("[]", "expected a JSON object, found an array"),
+        ('{"alerts": [{"status": "firing"}]}', "alerts[0].labels: expected a map of texts, found nothing"),
+    ],
+)
+def test_a_malformed_payload_is_refused_with_its_place(configuration: Path, body: str, said: str) -> None:
+    result = explain(configuration, "-", body=body)
+
+    assert result.exit_code == 1
+    assert said in result.output
+
+
+def test_a_notification_without_alerts_is_nothing_to_do(configuration: Path) -> None:
+    result = explain(configuration, "-", body='{"alerts": [], "truncatedAlerts": 3}')
+
+    assert result.exit_code == 0
+    assert "holds no alerts" in result.output
+    assert "3 more were left out" in result.output
+
+
+def test_of_several_sources_one_must_be_named(configuration: Path) -> None:
+    text = configuration.read_text(encoding="utf-8")
+    two = text.replace("sources:\n", "sources:\n  staging: {type: alertmanager}\n")
+    configuration.write_text(two, encoding="utf-8")
+    body = json.dumps({"alerts": [firing(alertname="A")]})
+
+    unnamed = explain(configuration, "-", body=body)
+    assert unnamed.exit_code == 2
+    assert "--source NAME; the configuration has staging, prod" in unnamed.output
+    unknown = explain(configuration, "--source", "dev", "-", body=body)
+    assert unknown.exit_code == 2
+    assert 'no source is called "dev"; the configuration has staging, prod' in unknown.output
+    assert explain(configuration, "--source", "prod", "-", body=body).exit_code == 0
+
+
+def test_an_alert_cannot_steer_the_terminal(configuration: Path) -> None:
+    alert = firing(alertname="A\x1b]0;owned\x07\nrule: fake", severity="page", note="\x9b2J\u202e")
+
+    output = explain(configuration, "-", body=json.dumps({"alerts": [alert]})).output
+
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(output)
+    assert "\nrule: fake" not in output
+
+
+def test_without_a_configuration_its_problems_are_shown(tmp_path: Path) -> None:
+    result = explain(tmp_path / "none.yaml", "-", body="{}")
+
+    assert result.exit_code == 1
+    assert "there is no configuration here" in result.output

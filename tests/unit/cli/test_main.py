@@ -1,0 +1,59 @@
+"""The group of commands and its help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from alertbridge import __version__
+from alertbridge.cli.main import group
+from alertbridge.cli.taught import Taught
+
+COMMANDS = ["init", "check", "explain", "serve", "simulate", "demo", "schema"]
+
+
+def test_the_help_shows_the_way_and_every_command() -> None:
+    output = CliRunner().invoke(group, ["--help"]).output
+
+    way = output.partition("The way to your own:")[2].partition("Options:")[0]
+    assert [line.split()[1] for line in way.strip().splitlines()] == [*COMMANDS[:3], "simulate", "serve"]
+    listed = output.partition("Commands:")[2].strip().splitlines()
+    assert [line.split()[0] for line in listed] == COMMANDS
+    assert not [line for line in listed if line.endswith("...")], "cut off"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches_by_example(name: str) -> None:
+    command = group.commands[name]
+    assert isinstance(command, Taught)
+    assert command.examples
+
+    output = CliRunner().invoke(group, [name, "--help"]).output
+
+    assert "\nExamples:\n" in output
+    for example in command.examples:
+        assert f"  {example}\n" in output
+        assert f"alertbridge {name}" in example
+
+
+def test_the_version_is_told() -> None:
+    assert CliRunner().invoke(group, ["--version"]).output == f"alertbridge {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["chekc"], ["check", "--nope"], ["explain"], ["serve", "--listen", "x"]]
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(group, arguments).exit_code == 2
+
+
+def test_help_is_quick_because_nothing_heavy_is_imported() -> None:
+    code = "import sys; import alertbridge.cli.main; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+    heavy = {"aiohttp", "sqlalchemy", "pydantic", "jinja2", "structlog", "uvloop", "alertbridge.app"}
+    assert not heavy & set(loaded.split())
