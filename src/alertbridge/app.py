@@ -193,12 +193,15 @@ class App:
 
     def _accept(self, event: Event, said: Notification) -> asyncio.Future[None]:
         stored = self._store.accept(event)
+        self._decider.expect(event, said)
 
-        def hear(done: asyncio.Future[None]) -> None:
-            if done.exception() is None:
-                self._decider.hear(event, said)
+        def done(stored: asyncio.Future[None]) -> None:
+            if stored.cancelled() or stored.exception() is None:
+                self._decider.wake()
+            else:
+                self._decider.forget(event)
 
-        stored.add_done_callback(hear)
+        stored.add_done_callback(done)
         return stored
 
     def _posted(self) -> None:

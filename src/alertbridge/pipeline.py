@@ -35,7 +35,7 @@ from alertbridge.store import inbox, ledger
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
-_MOST_EVENTS = 200
+_MOST_EVENTS = 500
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_DOUBTS = 1000
 _MOST_AT_HAND = 1000  # events
@@ -87,10 +87,17 @@ class Decider:
         self._closing = False
         self._at_hand: dict[str, Notification] = {}
 
-    def hear(self, event: Event, said: Notification) -> None:
-        """Something was accepted. What it says is kept at hand, for it is soon to be decided."""
+    def expect(self, event: Event, said: Notification) -> None:
+        """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
         if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
             self._at_hand[event.id] = said
+
+    def forget(self, event: Event) -> None:
+        """It could not be stored after all."""
+        self._at_hand.pop(event.id, None)
+
+    def wake(self) -> None:
+        """Something was stored."""
         self._wake.set()
 
     def close(self) -> None:

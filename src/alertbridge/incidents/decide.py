@@ -77,13 +77,17 @@ class _Draft:
     def hear_firing(self, heard: Heard) -> None:
         """An alert fires: it goes where it already belongs, and opens or joins what the rules want elsewhere."""
         alert = heard.alert
-        known = self._known_of(alert.id)
-        homes = list(self._homes_of(alert.id))
+        identity = alert.id
+        known = self._known_of(identity)
+        homes = list(self._homes_of(identity))
         concerned = bool(homes or heard.intents)
+        if not concerned and known is None:
+            self._judge(heard, [], "dropped" if heard.dropped else "no rule matches")
+            return
         if concerned and not heard.doubted and self._is_doubtful(alert, known):
             self._doubt(heard)
             return
-        self._clear_doubt(alert.id)
+        self._clear_doubt(identity)
         start = max(alert.starts_at, known.ends_at) if known and known.ends_at else alert.starts_at
         effects = [self._fires_at_home(incident, member, heard, start) for incident, member in homes]
         settled = {incident.destination for incident, _ in homes}
@@ -92,8 +96,7 @@ class _Draft:
             for intent in heard.intents
             if intent.destination not in settled
         ]
-        if concerned or known:
-            self._remember(alert, firing=True, starts_at=start)
+        self._remember(alert, firing=True, starts_at=start)
         self._judge(heard, effects, "dropped" if heard.dropped else "no rule matches")
 
     def hear_resolved(self, heard: Heard) -> None:
@@ -120,6 +123,8 @@ class _Draft:
 
     def settle(self) -> Changes:
         """Look once at every incident touched: does it open, rise, close? Who is to be told?"""
+        if not self._members:
+            return Changes(known=self._known, doubts=self._doubts, verdicts=tuple(self._verdicts))
         announcements: list[Announcement] = []
         reopened: set[str] = set()
         closed: set[str] = set()

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import Connection, Table, and_, delete, or_, select
+from sqlalchemy import BindParameter, Connection, Select, Table, and_, bindparam, delete, or_, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
 
@@ -34,83 +34,62 @@ def load(
     by_destination: dict[str, list[str]] = defaultdict(list)
     for destination, key in sorted(set(places)):
         by_destination[destination].append(key)
-    known = _known(connection, by_source)
-    found = _homes(connection, by_source)
-    found |= _occupants(connection, by_destination, now)
+    known = list(_rows_of_alerts(connection, _KNOWN, by_source))
+    rows = [*_rows_of_alerts(connection, _HOMES, by_source), *_occupants(connection, by_destination, now)]
+    found = {row.id: _incident(row) for row in rows}
     return State(
         incidents=found.values(),
         members=_members(connection, sorted(found)),
-        known=known,
-        doubted=_doubted(connection, by_source),
+        known=(_believed(row) for row in known),
+        doubted=(AlertId(row.source, row.fingerprint) for row in known if row.due_at is not None),
     )
 
 
-def _known(connection: Connection, by_source: dict[str, list[str]]) -> list[Known]:
-    rows = [
-        row
-        for source, fingerprints in by_source.items()
-        for chunk in _chunks(fingerprints)
-        for row in connection.execute(
-            select(alerts).where(alerts.c.source == source, alerts.c.fingerprint.in_(chunk))
-        )
-    ]
-    return [
-        Known(AlertId(r.source, r.fingerprint), r.firing, r.starts_at, r.ends_at, r.last_seen) for r in rows
-    ]
+_OF_SOURCE: BindParameter[str] = bindparam("source")
+_FINGERPRINTS: BindParameter[str] = bindparam("fingerprints", expanding=True)
+_KNOWN = (
+    select(alerts, doubts.c.due_at)
+    .outerjoin(doubts, and_(doubts.c.source == alerts.c.source, doubts.c.fingerprint == alerts.c.fingerprint))
+    .where(alerts.c.source == _OF_SOURCE, alerts.c.fingerprint.in_(_FINGERPRINTS))
+)
+_HOMES = (
+    select(incidents)
+    .join(members, members.c.incident == incidents.c.id)
+    .where(
+        members.c.source == _OF_SOURCE,
+        members.c.fingerprint.in_(_FINGERPRINTS),
+        incidents.c.closed_at.is_(None),
+    )
+)
+_OCCUPANTS = select(incidents).where(
+    incidents.c.destination == bindparam("destination"),
+    incidents.c.key.in_(bindparam("keys", expanding=True)),
+    or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > bindparam("now")),
+)
+_MEMBERS = select(members).where(members.c.incident.in_(bindparam("incidents", expanding=True)))
 
 
-def _homes(connection: Connection, by_source: dict[str, list[str]]) -> dict[str, Incident]:
-    found = {}
+def _rows_of_alerts(
+    connection: Connection, query: Select[Any], by_source: dict[str, list[str]]
+) -> Iterator[Row[Any]]:
     for source, fingerprints in by_source.items():
         for chunk in _chunks(fingerprints):
-            query = (
-                select(incidents)
-                .join(members, members.c.incident == incidents.c.id)
-                .where(
-                    members.c.source == source,
-                    members.c.fingerprint.in_(chunk),
-                    incidents.c.closed_at.is_(None),
-                )
-            )
-            for row in connection.execute(query):
-                found[row.id] = _incident(row)
-    return found
+            yield from connection.execute(query, {"source": source, "fingerprints": chunk})
 
 
 def _occupants(
     connection: Connection, by_destination: dict[str, list[str]], now: datetime
-) -> dict[str, Incident]:
-    found = {}
+) -> Iterator[Row[Any]]:
     for destination, keys in by_destination.items():
         for chunk in _chunks(keys):
-            query = select(incidents).where(
-                incidents.c.destination == destination,
-                incidents.c.key.in_(chunk),
-                or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > now),
-            )
-            for row in connection.execute(query):
-                found[row.id] = _incident(row)
-    return found
+            yield from connection.execute(_OCCUPANTS, {"destination": destination, "keys": chunk, "now": now})
 
 
 def _members(connection: Connection, identifiers: Sequence[str]) -> list[Member]:
     return [
         _member(row)
         for chunk in _chunks(identifiers)
-        for row in connection.execute(select(members).where(members.c.incident.in_(chunk)))
-    ]
-
-
-def _doubted(connection: Connection, by_source: dict[str, list[str]]) -> list[AlertId]:
-    return [
-        AlertId(row.source, row.fingerprint)
-        for source, fingerprints in by_source.items()
-        for chunk in _chunks(fingerprints)
-        for row in connection.execute(
-            select(doubts.c.source, doubts.c.fingerprint).where(
-                doubts.c.source == source, doubts.c.fingerprint.in_(chunk)
-            )
-        )
+        for row in connection.execute(_MEMBERS, {"incidents": chunk})
     ]
 
 
@@ -228,6 +207,10 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_until=row.reopen_until,
         content=Content(**row.content),
     )
+
+
+def _believed(row: Row[Any]) -> Known:
+    return Known(AlertId(row.source, row.fingerprint), row.firing, row.starts_at, row.ends_at, row.last_seen)
 
 
 def _member_values(member: Member) -> dict[str, Any]:
