@@ -13,7 +13,7 @@ import aiohttp
 
 from alertbridge.clock import SystemClock
 from alertbridge.simulate.server import Simulation
-from tests.support.daemon import Daemon, free_port
+from tests.support.daemon import Daemon, free_port, surroundings
 from tests.support.payloads import captured, said
 
 CANARIES = {
@@ -140,7 +140,7 @@ def test_the_command_line_shows_no_secret(tmp_path: Path) -> None:
             [sys.executable, "-m", "alertbridge", *command, "--config", str(daemon.configuration)],
             input=captured("01"),
             capture_output=True,
-            env={"HIVEL2": CANARIES["hivel2"]},
+            env={**surroundings(), "HIVEL2": CANARIES["hivel2"]},
             timeout=60,
             check=False,
         )

@@ -45,6 +45,11 @@ def free_port() -> int:
         return port
 
 
+def surroundings() -> dict[str, str]:
+    """The environment that a process needs to run the same code, and nothing that would configure it."""
+    return {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
+
+
 class Daemon:
     """`alertbridge serve` on a folder of its own; it may be started again after it has ended."""
 
@@ -77,7 +82,7 @@ class Daemon:
             stdout=self._stderr,
             stderr=self._stderr,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], **(environ or {})},
+            env={**surroundings(), **(environ or {})},
         )
         if ready:
             await self.ready()
