@@ -39,7 +39,9 @@ class Metrics:
             ("rule", "field"),
         )
         self.deliveries = counter(
-            "deliveries", "Attempts and final states of deliveries.", ("destination", "action", "outcome")
+            "deliveries",
+            "Attempts by what came of them; and, as dead, deliveries given up for their age.",
+            ("destination", "action", "outcome"),
         )
         self.attempt_seconds = histogram(
             "attempt_seconds", "How long one attempt took.", ("destination",), _ATTEMPT_BUCKETS
@@ -51,7 +53,11 @@ class Metrics:
             _END_TO_END_BUCKETS,
         )
         self.incidents_open = gauge("incidents_open", "Incidents that are open.", ("destination",))
-        self.outbox = gauge("outbox", "Deliveries that are not final, by state.", ("destination", "state"))
+        self.outbox = gauge(
+            "outbox",
+            "Deliveries that wait, and those that need an operator, by state.",
+            ("destination", "state"),
+        )
         self.outbox_oldest_seconds = gauge(
             "outbox_oldest_seconds", "Age of the oldest delivery that waits to be sent.", ("destination",)
         )

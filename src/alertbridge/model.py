@@ -295,6 +295,6 @@ class Secret:
 
 
 def instant(moment: datetime) -> str:
-    """RFC 3339 in UTC with the fewest digits that lose nothing: `2024-08-01T12:34:56Z`."""
+    """RFC 3339 in UTC, with microseconds where there are any: `2024-08-01T12:34:56Z`."""
     text = moment.astimezone(UTC).isoformat()
     return text.removesuffix("+00:00") + "Z"

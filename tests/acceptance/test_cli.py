@@ -139,6 +139,16 @@ async def test_serve_starts_and_sigterm_drains_it_with_exit_0(daemon: Daemon) ->
     assert (await daemon.get("/api/v1/events"))["items"][0]["outcome"] in {"received", "decided"}
 
 
+async def test_a_hangup_ends_nothing(daemon: Daemon) -> None:
+    await daemon.start()
+
+    os.kill(daemon.pid, signal.SIGHUP)
+    assert await daemon.post((PAYLOADS / "01-firing-single.json").read_bytes()) == 202
+    assert daemon.stop() == 0
+
+    assert "daemon.not_reloaded" in daemon.log.read_text(encoding="utf-8")
+
+
 def test_serve_logs_what_check_would_warn_of(folder: Path) -> None:
     path = folder / "rules.d" / "90-everything-else.yaml"
     path.write_text("rules: [{name: only, when: [env = prod], send: [elven]}]", encoding="utf-8")

@@ -42,7 +42,13 @@ class Line:
     courier: Courier
     metrics: Metrics
 
-    async def post(self, key: str = "a", action: Action = Action.ALARMED) -> str:
+    async def post(
+        self,
+        key: str = "a",
+        action: Action = Action.ALARMED,
+        *,
+        state: DeliveryState = DeliveryState.PENDING,
+    ) -> str:
         payload: Mapping[str, JSON] = {
             "title": "t",
             "description": "d",
@@ -58,7 +64,7 @@ class Line:
             key=key,
             action=action,
             severity=Severity.HIGH,
-            state=DeliveryState.PENDING,
+            state=state,
             payload=payload,
             missing=(),
             due_at=self.clock.now(),
@@ -249,6 +255,16 @@ async def test_what_is_too_old_is_dead_with_the_last_reason(line: Line) -> None:
     row = await line.delivery(identifier)
     assert row["state"] == "dead"
     assert "given up" in str(row["last_error"])
+
+
+async def test_a_record_held_too_long_is_dead_and_in_front_of_an_operator(line: Line) -> None:
+    identifier = await line.post(state=DeliveryState.HELD)
+    line.courier.policy = replace(POLICY, hold_for=timedelta(days=7))
+    await line.courier.run_once()
+    assert (await line.delivery(identifier))["state"] == "held"
+    line.clock.advance(timedelta(days=7))
+    await line.courier.run_once()
+    assert (await line.delivery(identifier))["state"] == "dead"
 
 
 async def test_a_run_of_refusals_pauses_instead_of_burying_everything(line: Line) -> None:

@@ -66,7 +66,7 @@ async def board(store: Store) -> AsyncIterator[Board]:
 async def test_a_quiet_daemon_shows_zeros_for_every_destination(board: Board) -> None:
     assert await board.samples("incidents_open") == {("elven",): 0, ("hivel",): 0}
     assert await board.samples("outbox") == {
-        (name, state): 0 for name in ("elven", "hivel") for state in ("held", "pending", "sending")
+        (name, state): 0 for name in ("elven", "hivel") for state in ("held", "pending", "sending", "dead")
     }
     assert await board.samples("outbox_oldest_seconds") == {("elven",): 0, ("hivel",): 0}
     assert await board.samples("rate_budget") == {("elven",): 4}
@@ -94,9 +94,11 @@ async def test_deliveries_that_are_not_final_are_counted_by_state(board: Board) 
         ("elven", "held"): 0,
         ("elven", "pending"): 2,
         ("elven", "sending"): 1,
+        ("elven", "dead"): 1,
         ("hivel", "held"): 1,
         ("hivel", "pending"): 0,
         ("hivel", "sending"): 0,
+        ("hivel", "dead"): 0,
     }
 
 
@@ -189,7 +191,7 @@ async def test_no_page_changes_while_it_is_written(board: Board) -> None:
     board.metrics.registry.register(watcher)
     await board.stock.incident()
     pages = await asyncio.gather(*(board.page() for _ in range(10)))
-    assert {page.count("alertbridge_outbox{") for page, _ in pages} == {6}
+    assert {page.count("alertbridge_outbox{") for page, _ in pages} == {8}
     assert watcher.most == 1
 
 

@@ -61,6 +61,7 @@ class Lifetime:
         """Return after a drain. Whatever stops the daemon from starting is raised."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._hear, number)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._decline)
         await self._app.start()
         self._notifier.ready(f"listening on port {self._app.port}")
         beating = asyncio.create_task(self._beat())
@@ -76,6 +77,11 @@ class Lifetime:
             self._log.warning("daemon.killed", signal=number.name)
             self._leave(_KILLED + number)
         self._asked.set()
+
+    def _decline(self) -> None:
+        self._log.warning(
+            "daemon.not_reloaded", detail="SIGHUP changes nothing yet: restart to read the rules again"
+        )
 
     async def _unless(self, died: asyncio.Task[None], step: Coroutine[object, object, object]) -> None:
         """Do `step`; leave without a drain as soon as a loop has died, for the disk may be the reason."""

@@ -225,7 +225,7 @@ class Settings(Section):
     )
     tests: Tests = Field(
         (),
-        description="Examples of what the rules do, run by `alertbridge test`.",
+        description="Examples of what the rules are meant to do. This version reads them, and does not run them yet.",
         examples=[[{"name": "noise goes nowhere", "alert": {"labels": {}}, "expect": {"dropped": True}}]],
     )
 

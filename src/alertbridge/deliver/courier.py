@@ -143,7 +143,9 @@ class Courier:
 
     def _claim(self, connection: Connection, now: datetime, room: int) -> list[Claim]:
         if self.policy.hold_for is not None:
-            outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
+            expired = outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
+            if expired:
+                self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
         if most <= 0:

@@ -13,12 +13,11 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
 from alertbridge.metrics import Metrics
-from alertbridge.model import DeliveryState
 from alertbridge.operate.survey import Survey, survey
+from alertbridge.store.schema import ALIVE_STATES
 from alertbridge.store.store import Store
 
 _Labels = TypeVar("_Labels", bound=tuple[str, ...])
-_NOT_FINAL = (DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING)
 
 
 class MetricsPage:
@@ -51,8 +50,8 @@ class MetricsPage:
         _replace(metrics.incidents_open, {(name,): 0 for name in names} | _keyed(census.incidents))
         _replace(
             metrics.outbox,
-            {(name, state.value): 0 for name in names for state in _NOT_FINAL}
-            | {(name, s.value): n for (name, s), n in census.deliveries.items() if s in _NOT_FINAL},
+            {(name, state.value): 0 for name in names for state in ALIVE_STATES}
+            | {(name, s.value): n for (name, s), n in census.deliveries.items()},
         )
         ages = {name: max(0.0, (now - since).total_seconds()) for name, since in census.oldest.items()}
         _replace(metrics.outbox_oldest_seconds, {(name,): 0 for name in names} | _keyed(ages))
