@@ -91,18 +91,22 @@ class Load:
 
 
 @pytest.mark.timeout(0 if KILLS > 50 else 600)
-async def test_nothing_acknowledged_is_lost_and_nothing_overtakes(tmp_path: Path) -> None:
+async def test_nothing_acknowledged_is_lost_and_nothing_overtakes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     chance = random.Random(SEED)
-    print(f"\nseed {SEED}, {KILLS} kills")
+    counts = ""
     async with Simulation(clock=SystemClock()) as simulation:
         daemon = Daemon(tmp_path, stand_ins=simulation.base_url, rules=RULES)
         try:
-            await run_and_kill(daemon, simulation, chance)
+            counts = await run_and_kill(daemon, simulation, chance)
         finally:
             daemon.end_if_running()
+    with capsys.disabled():
+        print(f"\n{KILLS} kills (SEED={SEED}): {counts}")
 
 
-async def run_and_kill(daemon: Daemon, simulation: Simulation, chance: random.Random) -> None:
+async def run_and_kill(daemon: Daemon, simulation: Simulation, chance: random.Random) -> str:
     load = Load(daemon.url)
     await daemon.start()
     loading = asyncio.create_task(load.run())
@@ -119,7 +123,7 @@ async def run_and_kill(daemon: Daemon, simulation: Simulation, chance: random.Ra
     await loading
     await daemon.settled()
     assert daemon.stop() == 0
-    judge(load, simulation, daemon.database)
+    return judge(load, simulation, daemon.database)
 
 
 async def misbehave(
@@ -137,7 +141,7 @@ async def misbehave(
             assert answer.status < 300, await answer.text()
 
 
-def judge(load: Load, simulation: Simulation, database: Path) -> None:
+def judge(load: Load, simulation: Simulation, database: Path) -> str:
     with sqlite3.connect(database) as connection:
         events = {row[0] for row in connection.execute("SELECT id FROM events")}
         ambiguous = Counter(
@@ -185,12 +189,12 @@ def judge(load: Load, simulation: Simulation, database: Path) -> None:
     unexplained = [what for what, n in taken.items() if n - 1 > ambiguous[what]]
     unexplained_records = [what for what, n in records.items() if n - 1 > hivel_ambiguous[what]]
     acked = sum(len(flapper.acked) for flapper in load.flappers)
-    print(
+    counts = (
         f"acked {acked}, lost {len(lost)}, inversions {len(inversions)}, requests {len(simulation.received)}, "
         f"duplicates {duplicates}, of them without an ambiguous attempt {len(unexplained) + len(unexplained_records)}"
     )
     assert acked > KILLS, "there was load"
-    assert not lost
+    assert not lost, counts
     assert not inversions
     assert not unexplained
     assert not unexplained_records
@@ -209,3 +213,4 @@ def judge(load: Load, simulation: Simulation, database: Path) -> None:
         }
     assert all(len(ids) == 1 for ids in episodes.values()), "one record an incident"
     assert all(item.problem is None for item in simulation.received), "nothing invalid was ever sent"
+    return counts
