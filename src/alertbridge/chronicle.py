@@ -54,6 +54,10 @@ class Chronicle:
         self._metrics.events.labels(event.source, EventOutcome.FAILED.value).inc()
         self._log.error("event.failed", event_id=event.id, source=event.source, error=reason, exc_info=error)
 
+    def undecided(self, error: Exception) -> None:
+        """The database took no decisions; they are tried again."""
+        self._log.error("event.undecided", error=str(error))
+
     def _count(self, decisions: Sequence[Decision]) -> None:
         events: Counter[str] = Counter()
         truncated: Counter[str] = Counter()

@@ -25,7 +25,7 @@ from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock
 from alertbridge.deliver.posting import Postings
 from alertbridge.destinations import Destination
-from alertbridge.errors import AlertbridgeError, StoreError
+from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Changes, Heard, State, merged
 from alertbridge.model import Alert, Event, EventOutcome, Notification
@@ -41,6 +41,7 @@ _MOST_DOUBTS = 1000
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
 _IDLE = timedelta(seconds=30)
+_AGAIN = timedelta(seconds=1)
 _BREATH = timedelta(
     milliseconds=20
 )  # between batches, so that under load they are large and requests come first
@@ -106,13 +107,19 @@ class Decider:
         self._wake.set()
 
     async def run(self) -> None:
-        """Decide whatever is accepted, and whatever doubt runs out, until `close`."""
+        """Decide whatever is accepted, and whatever doubt runs out, until `close`. Raises StoreBroken."""
         while not self._closing:
             self._wake.clear()
-            if await self.run_once():
-                await self._clock.sleep(_BREATH)
-            else:
-                await self._rest()
+            try:
+                if await self.run_once():
+                    await self._clock.sleep(_BREATH)
+                else:
+                    await self._rest()
+            except StoreBroken:
+                raise
+            except StoreError as error:  # a full disk may get room again
+                self._chronicle.undecided(error)
+                await self._clock.sleep(_AGAIN)
 
     async def run_once(self) -> int:
         """Decide one batch and return how many events and doubts it held."""

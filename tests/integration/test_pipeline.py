@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -287,6 +288,27 @@ async def test_collapse_tells_nothing_of_what_was_over_before_it_was_told(house:
     states = {(a, s) for d, a, s in await house.outbox() if d == "elven"}
     assert ("resolved", "skipped") in states
     assert ("alarmed", "skipped") in states
+
+
+async def test_a_full_disk_stops_deciding_only_for_as_long_as_it_is_full(house: House) -> None:
+    def limit(connection: Connection, pages: int) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+
+    await house.accept("35")
+    await house.store.write(lambda connection: limit(connection, 1))
+    running = asyncio.create_task(house.decider.run())
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        house.clock.advance(timedelta(milliseconds=10))
+    assert not running.done()
+    assert await house.outbox() == []
+    await house.store.write(lambda connection: limit(connection, 1_000_000))
+    async with asyncio.timeout(10):
+        while len(await house.outbox()) < 500:
+            await asyncio.sleep(0.01)
+            house.clock.advance(timedelta(seconds=1))
+    house.decider.close()
+    await running
 
 
 async def test_what_became_of_every_alert_is_kept_with_its_event(house: House) -> None:

@@ -27,7 +27,7 @@ from alertbridge.store.outbox import Claim, Result
 from alertbridge.store.store import Store
 
 _IDLE = timedelta(seconds=30)
-_SETTLE_AGAIN = timedelta(seconds=1)
+_STORE_AGAIN = timedelta(seconds=1)
 _KEPT_ANSWER = 4096  # characters of a response's body kept with the delivery
 
 
@@ -101,12 +101,17 @@ class Courier:
         await self._transport.close()
 
     async def run(self) -> None:
-        """Send whatever is due until `close`."""
+        """Send whatever is due until `close`. Raises StoreBroken."""
         while not self._closing:
             self._wake.clear()
-            started = await self.start_due()
-            if not started:
-                await self._rest()
+            try:
+                if not await self.start_due():
+                    await self._rest()
+            except StoreBroken:
+                raise
+            except StoreError as error:  # a full disk may get room again
+                self._log.error("delivery.unclaimed", error=str(error))
+                await self._clock.sleep(_STORE_AGAIN)
 
     async def run_once(self) -> int:
         """Send everything that is due now, wait until it is settled, and return how many attempts that were."""
@@ -217,7 +222,7 @@ class Courier:
                 raise
             except StoreError as error:
                 self._log.error("delivery.unsettled", error=str(error))
-                await self._clock.sleep(_SETTLE_AGAIN)
+                await self._clock.sleep(_STORE_AGAIN)
             else:
                 return
 
