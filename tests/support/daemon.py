@@ -140,10 +140,22 @@ class Daemon:
 
     async def settled(self, *, within: float = 60) -> None:
         """Return when every event is decided and nothing waits to be sent."""
-        async with asyncio.timeout(within):
-            while True:
-                events = await self.get("/api/v1/events?state=received&limit=1")
-                destinations = await self.get("/api/v1/destinations")
-                if not events["items"] and not any(d["waiting"] for d in destinations["items"]):
-                    return
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(within):
+                while not await self._is_settled():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            waiting = [
+                d for d in (await self.get("/api/v1/deliveries?limit=500"))["items"] if not d["delivered_at"]
+            ]
+            shown = [
+                {k: d[k] for k in ("key", "action", "state", "attempts", "next_attempt_at", "last_error")}
+                for d in waiting
+            ]
+            destinations = (await self.get("/api/v1/destinations"))["items"]
+            raise AssertionError(f"not settled: {shown[:20]} {destinations}") from None
+
+    async def _is_settled(self) -> bool:
+        events = await self.get("/api/v1/events?state=received&limit=1")
+        destinations = await self.get("/api/v1/destinations")
+        return not events["items"] and not any(d["waiting"] for d in destinations["items"])
