@@ -11,7 +11,7 @@ import structlog
 
 from alertbridge.incidents.state import Changes, Heard, Incident
 from alertbridge.metrics import Metrics
-from alertbridge.model import Event, EventOutcome
+from alertbridge.model import AlertId, Event, EventOutcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,12 @@ class Chronicle:
         """An event could not be decided; `error` is given where its traceback is needed to understand why."""
         self._metrics.events.labels(event.source, EventOutcome.FAILED.value).inc()
         self._log.error("event.failed", event_id=event.id, source=event.source, error=reason, exc_info=error)
+
+    def doubt_failed(self, alert: AlertId, reason: str, error: Exception | None) -> None:
+        """A doubt that ran out could not be decided; it is tried again in an hour."""
+        self._log.error(
+            "doubt.failed", source=alert.source, fingerprint=alert.fingerprint, error=reason, exc_info=error
+        )
 
     def undecided(self, error: Exception) -> None:
         """The database took no decisions; they are tried again."""

@@ -28,16 +28,16 @@ from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Changes, Heard, State, merged
-from alertbridge.model import Alert, Event, EventOutcome, Notification
+from alertbridge.model import Alert, AlertId, Event, EventOutcome, Notification
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
 from alertbridge.store import inbox, ledger
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
-_MOST_EVENTS = 500
+_MOST_INPUTS = 500  # events and doubts
 _MOST_BYTES = 8 * 1024 * 1024
-_MOST_DOUBTS = 1000
+_POSTPONED = timedelta(hours=1)
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
 _IDLE = timedelta(seconds=30)
@@ -87,6 +87,7 @@ class Decider:
         self._wake = asyncio.Event()
         self._closing = False
         self._at_hand: dict[str, Notification] = {}
+        self._most = _MOST_INPUTS
 
     def expect(self, event: Event, said: Notification) -> None:
         """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
@@ -122,13 +123,21 @@ class Decider:
                 await self._clock.sleep(_AGAIN)
 
     async def run_once(self) -> int:
-        """Decide one batch and return how many events and doubts it held."""
+        """Decide one batch and return how many events and doubts it held.
+
+        A batch that fails is tried again in smaller ones, until the one event or doubt that is to blame stands alone
+        and is set aside.
+        """
         try:
-            decisions = await self._store.write(self._decide_batch)
+            decisions = await self._store.write(lambda connection: self._decide_batch(connection, self._most))
         except StoreError:
             raise
-        except Exception:  # noqa: BLE001 - one bad event must not stop the others; it is found and set aside below
-            return await self._decide_singly()
+        except Exception as error:  # noqa: BLE001 - one bad event must not stop the others
+            if self._most > 1:
+                self._most = max(1, self._most // 4)
+                return 1
+            return await self._set_aside(error)
+        self._most = min(_MOST_INPUTS, self._most * 4)
         self._report(decisions)
         return len(decisions)
 
@@ -141,12 +150,12 @@ class Decider:
         timer.cancel()
         waking.cancel()
 
-    def _decide_batch(self, connection: Connection, *, most: int = _MOST_EVENTS) -> list[Decision]:
+    def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
-        doubted = ledger.due_doubts(connection, now=now, most=_MOST_DOUBTS)
-        events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES)
-        inputs = [_second_thought(bridge, alert) for alert in doubted]
+        doubted = ledger.due_doubts(connection, now=now, most=most)
+        events = inbox.undecided(connection, most=most - len(doubted), most_bytes=_MOST_BYTES)
+        inputs = [second_thought(bridge, alert) for alert in doubted]
         inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
         if not inputs:
             return []
@@ -174,32 +183,28 @@ class Decider:
         inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
         return decisions
 
-    async def _decide_singly(self) -> int:
-        """One event alone; if it cannot be decided it is marked failed, in front of an operator."""
-        try:
-            decisions = await self._store.write(lambda connection: self._decide_batch(connection, most=1))
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - the reason is kept with the event
-            return await self._set_aside(error)
-        self._report(decisions)
-        return len(decisions)
-
     async def _set_aside(self, error: Exception) -> int:
+        """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
         known = isinstance(error, AlertbridgeError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
         rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
 
-        def work(connection: Connection) -> list[Event]:
+        def work(connection: Connection) -> list[Event] | AlertId:
+            doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
+            if doubted is not None:
+                return doubted
             events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
             failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
             inbox.mark(connection, failed, now=now)
             return events
 
-        for event in await self._store.write(work):
-            self._chronicle.failed(event, reason, None if known else error)
+        blamed = await self._store.write(work)
+        if isinstance(blamed, AlertId):
+            self._chronicle.doubt_failed(blamed, reason, None if known else error)
             return 1
-        raise error  # no event to blame: a doubt, or the store
+        for event in blamed:
+            self._chronicle.failed(event, reason, None if known else error)
+        return len(blamed)
 
     def _report(self, decisions: list[Decision]) -> None:
         self._chronicle.decided(decisions)
@@ -245,7 +250,8 @@ def render(rulebook: Rulebook, changes: Changes) -> Changes:
     return replace(changes, incidents={**changes.incidents, **rendered})
 
 
-def _second_thought(bridge: Bridge, alert: Alert) -> Input:
+def second_thought(bridge: Bridge, alert: Alert) -> Input:
+    """The input that a doubt is when it has run out: the alert, and what the rules want for it now."""
     plan = bridge.rulebook.plan(alert)
     heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
     return Input(None, (heard,), 0, timedelta(0), ())

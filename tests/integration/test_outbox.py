@@ -111,7 +111,7 @@ async def test_destinations_do_not_see_each_other(store: Store) -> None:
 async def test_a_newer_message_takes_the_place_of_an_unsent_one(store: Store) -> None:
     old = posting("a")
     await post(store, old)
-    await store.write(lambda connection: outbox.withdraw(connection, "I1", Action.ALARMED, now=NOON))
+    await store.write(lambda connection: outbox.withdraw(connection, [("I1", Action.ALARMED)], now=NOON))
     new = posting("a")
     await post(store, new)
     assert await states(store) == {old.id: "superseded", new.id: "pending"}
@@ -121,7 +121,7 @@ async def test_what_is_in_flight_is_not_withdrawn(store: Store) -> None:
     old = posting("a")
     await post(store, old)
     await claim(store)
-    await store.write(lambda connection: outbox.withdraw(connection, "I1", Action.ALARMED, now=NOON))
+    await store.write(lambda connection: outbox.withdraw(connection, [("I1", Action.ALARMED)], now=NOON))
     assert await states(store) == {old.id: "sending"}
 
 
@@ -183,6 +183,27 @@ async def test_the_same_action_on_a_key_waits_for_the_interval(
             lambda connection: outbox.next_due(connection, "elven", now=NOON + at * SECOND)
         )
         assert due == NOON + 60 * SECOND
+
+
+async def test_what_is_put_off_hides_nothing_that_is_due_behind_it(store: Store) -> None:
+    keys = [f"k{n:02d}" for n in range(20)]
+    await post(store, *(posting(key) for key in keys))
+    for claimed in await claim(store, interval=60):
+        await settle(store, claimed)
+    await post(store, *(posting(key, incident="I2") for key in keys), posting("fresh"))
+    assert [c.key for c in await claim(store, at=1, most=4, interval=60)] == ["fresh"]
+
+
+async def test_a_clock_that_was_set_back_puts_nothing_off_until_it_has_caught_up(store: Store) -> None:
+    day = 24 * 60 * 60
+    await post(store, posting("a"), posting("a", incident="I2"))
+    (first,) = await claim(store, at=3 * day, interval=60)
+    await settle(store, first, at=3 * day)
+    assert len(await claim(store, at=0, interval=60)) == 1
+    await post(store, posting("b", due=3 * day))
+    assert await claim(store, at=0) == []
+    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    assert len(await claim(store, at=0)) == 2
 
 
 async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -> None:

@@ -103,6 +103,20 @@ async def test_a_full_disk_is_said_and_passes(store: Store) -> None:
     assert await stored(store) == ["E99999"]
 
 
+async def test_a_database_that_somebody_else_locks_passes_and_is_no_fault_of_the_work(store: Store) -> None:
+    def hurry(connection: Connection) -> None:
+        connection.exec_driver_sql("PRAGMA busy_timeout=50")
+
+    await store.write(hurry)
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="just now"):
+        await store.write(inbox.count_undecided)
+    other.execute("ROLLBACK")
+    other.close()
+    assert await store.write(inbox.count_undecided) == 0
+
+
 async def test_a_second_daemon_is_refused_and_told_by_whom(store: Store) -> None:
     with pytest.raises(StoreLocked, match=r"pid \d+"):
         await Store.open(store.path)

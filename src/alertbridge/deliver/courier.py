@@ -21,7 +21,7 @@ from alertbridge.deliver.transport import Transport
 from alertbridge.destinations import Destination
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
-from alertbridge.model import Delivered, DeliveryState, Outcome, Response, Retry
+from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
 from alertbridge.store import outbox
 from alertbridge.store.outbox import Claim, Result
 from alertbridge.store.store import Store
@@ -151,6 +151,8 @@ class Courier:
             expired = outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
             if expired:
                 self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
+        if not self.standing.may_send(now):  # an answer may have paused it while this waited for the writer
+            return []
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
         if most <= 0:
@@ -172,7 +174,13 @@ class Courier:
             self._log.exception("delivery.broke", delivery=claim.id)
             outcome = Retry(f"internal error: {type(error).__name__}")
         self._metrics.attempt_seconds.labels(self.name).observe(self._clock.monotonic() - began)
-        await self._settle(claim, outcome, response)
+        try:
+            await self._settle(claim, outcome, response)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001 - whatever broke here, a key must not stay blocked by a delivery nobody settles
+            self._log.exception("delivery.broke", delivery=claim.id)
+            await self._settle(claim, Ambiguous("internal error while settling"), None)
 
     async def _settle(self, claim: Claim, said: Outcome, response: Response | None) -> None:
         now = self._clock.now()
@@ -204,27 +212,25 @@ class Courier:
             reference=(outcome.reference or None) if isinstance(outcome, Delivered) else None,
         )
 
-        def work(connection: Connection) -> None:
-            outbox.settle(connection, claim, result, now=now)
+        def work(connection: Connection) -> bool:
             if before.pause is not None and self.standing.pause is None:
                 outbox.add_pause(connection, self.name, since=before.pause.since, until=now)
+            return outbox.settle(connection, claim, result, now=now)
 
-        await self._insist(work)
-        self._report(claim, result, now)
+        if await self._insist(work):
+            self._report(claim, result, now)
         self._report_standing(before)
 
-    async def _insist(self, work: Callable[[Connection], object]) -> None:
+    async def _insist(self, work: Callable[[Connection], bool]) -> bool:
         """A settlement is never given up: a full disk may get room again."""
         while True:
             try:
-                await self._store.write(work)
+                return await self._store.write(work)
             except StoreBroken:
                 raise
             except StoreError as error:
                 self._log.error("delivery.unsettled", error=str(error))
                 await self._clock.sleep(_STORE_AGAIN)
-            else:
-                return
 
     def _kept(self, response: Response | None) -> dict[str, str | int] | None:
         if response is None:
@@ -277,8 +283,9 @@ class Courier:
         """Wait for news, for something in flight to land, or for the next thing to fall due."""
         now = self._clock.now()
         due = [now + _IDLE]
-        if self.standing.pause is not None:
-            due.append(self.standing.pause.until)
+        pause = self.standing.pause
+        if pause is not None and pause.until > now:
+            due.append(pause.until)
         else:
             due += await self._store.read(lambda connection: self._next_due(connection, now))
         span = max(timedelta(milliseconds=1), min(moment for moment in due if moment > now) - now)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
-from alertbridge.model import Action, Composed, DeliveryState, Message
+from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting
 from alertbridge.store import outbox
 from alertbridge.store.outbox import Posting
 
@@ -34,37 +34,46 @@ class Postings:
         self._new_id = new_id
         self._now = now
         self._postings: list[Posting] = []
+        self._places: dict[tuple[str, Action], list[int]] = {}  # where in _postings
         self._overtaken: dict[tuple[str, Action], None] = {}
 
     def add(self, changes: Changes, state: State, *, received_at: datetime) -> None:
         """Compose what `changes` announce about the incidents of `state`, which is the state after them."""
         for identifier in sorted(changes.reopened):
             # It is not over after all: nothing unsent may say that it is, before or after the alarm that follows.
-            self._overtake(identifier, Action.RECORD)
-            self._overtake(identifier, Action.RESOLVED)
+            lifecycle = state.incidents[identifier].reporting is Reporting.LIFECYCLE
+            self._overtake(identifier, Action.RESOLVED if lifecycle else Action.RECORD)
         for announcement in changes.announcements:
             if announcement.action is Action.ALARMED and announcement.incident not in changes.opened:
                 self._overtake(announcement.incident, Action.ALARMED)
             incident = state.incidents[announcement.incident]
+            self._places.setdefault((incident.id, announcement.action), []).append(len(self._postings))
             self._postings.append(self._posting(announcement, incident, received_at))
+
+    @property
+    def entries(self) -> tuple[Posting, ...]:
+        """The messages so far, overtaken ones among them as such."""
+        return tuple(self._postings)
+
+    @property
+    def overtaken(self) -> frozenset[tuple[str, Action]]:
+        """Incidents and actions of which nothing earlier that is unsent may still be sent."""
+        return frozenset(self._overtaken)
 
     def store(self, connection: Connection) -> None:
         """Enter everything into the outbox, in the caller's transaction."""
-        for incident, action in self._overtaken:
-            outbox.withdraw(connection, incident, action, now=self._now)
+        outbox.withdraw(connection, self._overtaken, now=self._now)
         outbox.post(connection, self._postings, now=self._now)
         for posting in self._postings:
-            if posting.action is Action.RESOLVED and posting.destination in self._collapsing:
+            over = posting.action is Action.RESOLVED and posting.state in _UNSENT
+            if over and posting.destination in self._collapsing:
                 outbox.collapse(connection, posting.incident, now=self._now)
 
     def _overtake(self, incident: str, action: Action) -> None:
         self._overtaken[incident, action] = None
-        self._postings = [
-            replace(posting, state=DeliveryState.SUPERSEDED)
-            if (posting.incident, posting.action) == (incident, action) and posting.state in _UNSENT
-            else posting
-            for posting in self._postings
-        ]
+        for place in self._places.pop((incident, action), ()):
+            if self._postings[place].state in _UNSENT:
+                self._postings[place] = replace(self._postings[place], state=DeliveryState.SUPERSEDED)
 
     def _posting(self, announcement: Announcement, incident: Incident, received_at: datetime) -> Posting:
         composed, state, note = self._compose(announcement, incident)

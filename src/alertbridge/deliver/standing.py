@@ -61,13 +61,19 @@ def after(
                 pause = Pause(pause.reason, pause.detail, since, now + probe_interval)
                 result = (Standing(pause, standing.rejected), outcome)
         case Paused(reason, detail, span):
-            pause = Pause(reason, detail, since, now + (probe_interval if span is None else span))
-            result = (Standing(pause), outcome)
+            until = now + (probe_interval if span is None else span)
+            result = (Standing(_longer(pause, Pause(reason, detail, since, until), probe=probe)), outcome)
         case Rejected(reason):
             rejected = standing.rejected | {key}
-            result = (Standing(pause, rejected), outcome)
             if len(rejected) >= reject_limit:
                 detail = f"{len(rejected)} different keys were rejected in a row; the last answer: {reason}"
-                pause = Pause("rejecting", detail, since, now + probe_interval)
+                pause = _longer(pause, Pause("rejecting", detail, since, now + probe_interval), probe=probe)
                 result = (Standing(pause, rejected), Paused("rejecting", reason, probe_interval))
+            else:  # whoever refuses a message has read it: a probe that is refused ends the pause
+                result = (Standing(None if probe else pause, rejected), outcome)
     return result
+
+
+def _longer(present: Pause | None, new: Pause, *, probe: bool) -> Pause:
+    """What was in flight when a pause began can make it longer, never shorter."""
+    return present if present and not probe and present.until > new.until else new

@@ -86,6 +86,7 @@ class Transport:
         except (
             aiohttp.ClientConnectorError,
             aiohttp.ClientProxyConnectionError,
+            aiohttp.ClientHttpProxyError,
             aiohttp.ConnectionTimeoutError,
         ) as error:
             return Retry(f"no connection: {_reason(error)}")

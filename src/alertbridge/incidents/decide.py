@@ -81,6 +81,8 @@ class _Draft:
         known = self._known_of(identity)
         homes = list(self._homes_of(identity))
         concerned = bool(homes or heard.intents)
+        if heard.doubted:
+            self._doubts[identity] = None
         if not concerned and known is None:
             self._judge(heard, [], "dropped" if heard.dropped else "no rule matches")
             return

@@ -26,6 +26,13 @@ _OPTIONS: dict[str, Any] = {
     "json_deserializer": orjson.loads,
     "hide_parameters": True,
 }
+_PASSING = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_PROTOCOL,
+}
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -134,4 +141,6 @@ def translate(error: Exception) -> StoreError | None:
         return StoreBroken(f"the database cannot be trusted any more: {cause}")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
         return StoreError(f"the database cannot be opened for writing: {cause}")
+    if code in _PASSING:
+        return StoreError(f"the database could not be used just now: {cause}")
     return None

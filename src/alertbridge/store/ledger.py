@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
-from sqlalchemy import BindParameter, Connection, Select, Table, and_, bindparam, delete, or_, select
+from sqlalchemy import BindParameter, Connection, Select, Table, and_, bindparam, delete, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
 
@@ -99,6 +99,24 @@ def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Aler
         select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(doubts.c.due_at).limit(most)
     )
     return [_alert(row.alert) for row in rows]
+
+
+def postpone_doubt(connection: Connection, *, now: datetime, until: datetime) -> AlertId | None:
+    """Put off the doubt that is due first, and say whose it is; None if none is due."""
+    row = connection.execute(
+        select(doubts.c.source, doubts.c.fingerprint)
+        .where(doubts.c.due_at <= now)
+        .order_by(doubts.c.due_at)
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    connection.execute(
+        update(doubts)
+        .where(doubts.c.source == row.source, doubts.c.fingerprint == row.fingerprint)
+        .values(due_at=until)
+    )
+    return AlertId(row.source, row.fingerprint)
 
 
 def next_doubt(connection: Connection) -> datetime | None:
@@ -239,10 +257,13 @@ def _member(row: Row[Any]) -> Member:
 
 
 def _alert(stored: dict[str, Any]) -> Alert:
-    starts_at = datetime.fromisoformat(stored["starts_at"])
-    return Alert(
-        **{**stored, "status": AlertStatus(stored["status"]), "starts_at": starts_at, "ends_at": None}
-    )
+    known = {name: stored[name] for name in Alert.__dataclass_fields__ if name in stored}
+    known |= {
+        "status": AlertStatus(stored["status"]),
+        "starts_at": datetime.fromisoformat(stored["starts_at"]),
+        "ends_at": None,
+    }
+    return Alert(**known)
 
 
 def _chunks(items: Sequence[T]) -> Iterator[list[T]]:

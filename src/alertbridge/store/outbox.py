@@ -7,12 +7,14 @@ atomic against every other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, case, exists, func, insert, literal, select, type_coerce, update
+from sqlalchemy import Connection, bindparam, case, exists, func, insert, literal, select, type_coerce, update
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
@@ -70,20 +72,29 @@ class Result:
 _UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
 _AHEAD = (DeliveryState.PENDING, DeliveryState.SENDING)
 _PENDING = among(deliveries.c.state, DeliveryState.PENDING)
-
-
-def withdraw(connection: Connection, incident: str, action: Action, *, now: datetime) -> int:
-    """Supersede the unsent deliveries of this incident and action: a newer truth takes their place."""
-    result = connection.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.incident == incident,
-            deliveries.c.action == action.value,
-            deliveries.c.state.in_(_UNSENT),
-        )
-        .values(state=DeliveryState.SUPERSEDED.value, settled_at=now, next_attempt_at=None)
+_FARTHEST = timedelta(days=2)
+_CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
+_WITHDRAW = (
+    update(deliveries)
+    .where(
+        deliveries.c.incident.in_(bindparam("whose", expanding=True)),
+        deliveries.c.action == bindparam("told"),
+        deliveries.c.state.in_(_UNSENT),
     )
-    return result.rowcount
+    .values(
+        state=DeliveryState.SUPERSEDED.value, settled_at=bindparam("at", type_=Instant), next_attempt_at=None
+    )
+)
+
+
+def withdraw(connection: Connection, overtaken: Iterable[tuple[str, Action]], *, now: datetime) -> None:
+    """Supersede the unsent deliveries of these incidents and actions: a newer truth takes their place."""
+    for action, pairs in groupby(sorted(overtaken, key=itemgetter(1)), key=itemgetter(1)):
+        incidents = [incident for incident, _ in pairs]
+        for start in range(0, len(incidents), _CHUNK):
+            connection.execute(
+                _WITHDRAW, {"told": action.value, "whose": incidents[start : start + _CHUNK], "at": now}
+            )
 
 
 def collapse(connection: Connection, incident: str, *, now: datetime) -> None:
@@ -143,15 +154,20 @@ def claim(
     A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
     flight and keeps its order.
     """
-    rows = connection.execute(_due(destination, now, most))
-    taken = [row for row in rows if not key_interval or _may_follow(connection, row, now, key_interval)]
+    taken: list[Row[Any]] = []
+    while len(taken) < most and (rows := connection.execute(_due(destination, now, most - len(taken))).all()):
+        # What has to wait for its interval is put off, and so makes room for what is due behind it.
+        ready = [row for row in rows if not key_interval or _may_follow(connection, row, now, key_interval)]
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_([row.id for row in ready]))
+            .values(
+                state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None
+            )
+        )
+        taken += ready
     if not taken:
         return []
-    connection.execute(
-        update(deliveries)
-        .where(deliveries.c.id.in_([row.id for row in taken]))
-        .values(state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None)
-    )
     claims = [_claim(row, now) for row in taken]
     connection.execute(
         insert(attempts),
@@ -199,6 +215,7 @@ def _may_follow(connection: Connection, row: Row[Any], now: datetime, interval: 
             attempts.c.action == row.action,
             attempts.c.delivery != row.id,
             attempts.c.outcome.in_(("delivered", "ambiguous")),
+            attempts.c.started_at <= now,  # later ones are left over from a clock that has been set back
         )
     )
     if last is None or last + interval <= now:
@@ -242,12 +259,20 @@ def settle(connection: Connection, claimed: Claim, result: Result, *, now: datet
 
 
 def recover(connection: Connection, *, now: datetime) -> int:
-    """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again."""
+    """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again.
+
+    What was put off farther than anything is, under a clock that has been set back since, is due now.
+    """
     reason = "the daemon stopped while this was being sent; it may have arrived"
     connection.execute(
         update(attempts)
         .where(attempts.c.finished_at.is_(None))
         .values(finished_at=now, outcome="ambiguous", error=reason)
+    )
+    connection.execute(
+        update(deliveries)
+        .where(_PENDING, deliveries.c.next_attempt_at > now + _FARTHEST)
+        .values(next_attempt_at=now)
     )
     done = connection.execute(
         update(deliveries)

@@ -64,7 +64,8 @@ def _events(before: datetime) -> ColumnElement[bool]:
 def _deliveries(before: datetime) -> ColumnElement[bool]:
     # Literals, because a deletion of many keys takes no list as a parameter.
     final = deliveries.c.state.in_([literal_column(f"'{state.value}'") for state in _FINAL])
-    return and_(deliveries.c.settled_at < before, final)
+    still_open = exists().where(incidents.c.id == deliveries.c.incident, incidents.c.closed_at.is_(None))
+    return and_(deliveries.c.settled_at < before, final, ~still_open)
 
 
 def _incidents(before: datetime) -> ColumnElement[bool]:

@@ -265,3 +265,5 @@ attempts = Table(
 )
 Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
 Index("ix_attempts_key", attempts.c.destination, attempts.c.key, attempts.c.action, attempts.c.started_at)
+_unfinished = attempts.c.finished_at.is_(None)
+Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)

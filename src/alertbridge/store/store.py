@@ -10,6 +10,7 @@ from typing import IO, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from alertbridge.errors import StoreError
@@ -82,6 +83,8 @@ class Store:
         try:
             async with self._reading.connect() as connection:
                 return await connection.run_sync(query)
+        except SQLAlchemyTimeout as error:
+            raise StoreError("every connection for reading is busy") from error
         except DBAPIError as error:
             known = engine.translate(error)
             if known is None:

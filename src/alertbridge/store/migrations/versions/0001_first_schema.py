@@ -194,6 +194,13 @@ def upgrade() -> None:
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("ix_attempts_destination", ["destination", "started_at"], unique=False)
         batch_op.create_index("ix_attempts_key", ["destination", "key", "action", "started_at"], unique=False)
+        batch_op.create_index(
+            "ix_attempts_unfinished",
+            ["delivery"],
+            unique=False,
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
+        )
 
     op.create_table(
         "members",
