@@ -142,7 +142,7 @@ class Daemon:
         """Return when every event is decided and nothing waits to be sent."""
         try:
             async with asyncio.timeout(within):
-                while not await self._is_settled():
+                while not await self._is_settled():  # noqa: ASYNC110 - another process is watched
                     await asyncio.sleep(0.05)
         except TimeoutError:
             waiting = [
