@@ -17,13 +17,17 @@ from alertbridge.model import (
     Content,
     Intent,
     Message,
+    Notification,
     Reporting,
 )
 from alertbridge.pipeline import Bridge
+from alertbridge.rules.condition import AnyOf, written
+from alertbridge.rules.reason import Failure, Verdict, verdicts
 
 _INCIDENT = "<id of the incident>"  # given when it opens
 _UNKNOWN_YET = ("resolution_time",)  # what an incident that is still open cannot have
 _SHOWN_FIRST = ("alertname", "severity", "service")
+_MOST_SHOWN = 80  # characters of a value that a rule was not satisfied with
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,14 @@ class Telling:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What would become of one alert. `failures` has one sentence per template that failed."""
+    """What would become of one alert.
+
+    `rules` are those that match, `verdicts` what each rule makes of it. `failures` has one sentence per template that
+    failed.
+    """
 
     alert: Alert
+    verdicts: tuple[Verdict, ...]
     rules: tuple[str, ...]
     dropped: bool
     tellings: tuple[Telling, ...]
@@ -64,6 +73,11 @@ class Foresight:
 def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
     """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody."""
     said = bridge.feeds[source].parser.parse(body, source=source, received_at=received_at)
+    return foresee_all(bridge, said)
+
+
+def foresee_all(bridge: Bridge, said: Notification) -> Foresight:
+    """Each alert looked at alone, as if nothing had been heard before."""
     return Foresight(tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated)
 
 
@@ -74,7 +88,8 @@ def _fate(bridge: Bridge, alert: Alert) -> Fate:
     for one in tellings:
         place = f"{one.intent.rule}: send.{one.intent.destination}"
         failures += [f"{place}.{name}: {sentence}" for name, sentence in one.content.failures.items()]
-    return Fate(alert, plan.rules, plan.dropped, tellings, tuple(failures))
+    reasons = verdicts(bridge.rulebook.rules, alert)
+    return Fate(alert, reasons, plan.rules, plan.dropped, tellings, tuple(failures))
 
 
 def _telling(bridge: Bridge, alert: Alert, intent: Intent) -> Telling:
@@ -101,7 +116,10 @@ def _action(alert: Alert, intent: Intent) -> Action:
 
 
 def as_json(seen: Foresight) -> JSON:
-    """For programs; an alert's `messages` say `when`: now, or on close."""
+    """For programs; an alert's `messages` say `when`: now, or on close.
+
+    Of its `rules`, `matched` is null for those that are not reached.
+    """
     return {"alerts": [_fate_json(fate) for fate in seen.fates], "truncated": seen.truncated}
 
 
@@ -110,7 +128,7 @@ def _fate_json(fate: Fate) -> JSON:
         "status": fate.alert.status.value,
         "fingerprint": fate.alert.fingerprint,
         "labels": fate.alert.labels,
-        "rules": list(fate.rules),
+        "rules": [_verdict_json(verdict) for verdict in fate.verdicts],
         "dropped": fate.dropped,
         "messages": [
             {
@@ -129,6 +147,20 @@ def _fate_json(fate: Fate) -> JSON:
         ],
         "failures": list(fate.failures),
     }
+
+
+def _verdict_json(verdict: Verdict) -> JSON:
+    said: dict[str, JSON] = {"name": verdict.rule, "matched": verdict.matched}
+    if verdict.failure is not None:
+        said["failed"] = _failure_json(verdict.failure)
+    return said
+
+
+def _failure_json(failure: Failure) -> JSON:
+    said: dict[str, JSON] = {"matcher": written(failure.condition), "actual": failure.actual}
+    if isinstance(failure.condition, AnyOf):
+        said["any"] = [_failure_json(part) for part in failure.parts]
+    return said
 
 
 def as_text(seen: Foresight) -> str:
@@ -151,10 +183,12 @@ def _fate_text(fate: Fate, number: int, count: int) -> Iterator[str]:
     status = click.style(fate.alert.status.value, fg="red" if fate.alert.firing else "green")
     yield f"{click.style(f'alert {number} of {count}', bold=True)}: {status} {_labels(fate.alert.labels)}"
     yield f"  rule: {_rules(fate)}"
+    yield from _reasons(fate.verdicts)
     for one in fate.tellings:
         yield from _telling_text(one)
     for sentence in fate.failures:
-        yield click.style(f"  a template failed and its default was taken: {sentence}", fg="yellow")
+        said = f"a template failed and its default was taken: {printable(sentence)}"
+        yield click.style(f"  {said}", fg="yellow")
     yield ""
 
 
@@ -163,6 +197,41 @@ def _rules(fate: Fate) -> str:
         return "none matches, so it goes nowhere"
     names = ", ".join(fate.rules)
     return f"{names}, which drops it on purpose" if fate.dropped else names
+
+
+def _reasons(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    for verdict in verdicts:
+        if verdict.matched:
+            yield f"    {click.style('matches', fg='green')} {verdict.rule}"
+        elif verdict.failure is not None:
+            yield f"    no      {verdict.rule}: {_why(verdict.failure)}"
+            yield from _why_none(verdict.failure, 14)
+    unreached = [verdict.rule for verdict in verdicts if verdict.matched is None]
+    if unreached:
+        yield f"    not reached: {', '.join(unreached)}"
+
+
+def _why(failure: Failure) -> str:
+    if isinstance(failure.condition, AnyOf):
+        return "none of these holds"
+    return f"{printable(written(failure.condition))}, but the alert {_actual(failure.actual)}"
+
+
+def _why_none(failure: Failure, by: int) -> Iterator[str]:
+    for part in failure.parts:
+        yield f"{' ' * by}- {_why(part)}"
+        yield from _why_none(part, by + 2)
+
+
+def _actual(actual: Mapping[str, str | None]) -> str:
+    return " and ".join(
+        f"has no {subject}" if held is None else f'has {subject} = "{_shortened(held)}"'
+        for subject, held in ((printable(subject), held) for subject, held in actual.items())
+    )
+
+
+def _shortened(value: str) -> str:
+    return printable(value if len(value) <= _MOST_SHOWN else f"{value[: _MOST_SHOWN - 1]}…")
 
 
 def _telling_text(one: Telling) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from alertbridge.errors import MatcherError, RefusedText
 from alertbridge.model import Alert
-from alertbridge.rules.matcher import Matcher, parse_matchers
+from alertbridge.rules.matcher import Matcher, parse_matchers, quoted
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -146,6 +146,19 @@ class _Reader:
     def _refuse(self, path: Path, problem: str, remedy: str) -> tuple[Condition, ...]:
         self.refusals.append(Refusal(path, MatcherError(problem, remedy)))
         return ()
+
+
+def written(condition: Condition) -> str:
+    """The condition on one line, in the language of rules: `any: [env = "dev", [team = "web", tier != "1"]]`."""
+    match condition:
+        case Matcher():
+            return f"{condition.subject} {condition.operator} {quoted(condition.value)}"
+        case Not(part):
+            return f"not: {written(part)}"
+        case All(parts):
+            return f"[{', '.join(map(written, parts))}]"
+        case AnyOf(parts):
+            return f"any: [{', '.join(map(written, parts))}]"
 
 
 def _joined(parts: tuple[Condition, ...]) -> Condition:

@@ -65,20 +65,23 @@ class Matcher:
 
     def matches(self, alert: Alert) -> bool:
         """Whether this holds for the alert."""
-        held = alert.labels.get(self.name, "") if self.field == "labels" else self._held_by(alert)
+        held = alert.labels.get(self.name, "") if self.field == "labels" else self.held(alert) or ""
         if self.pattern is not None:
             return self.pattern.matches(held) is (self.operator is Operator.MATCHES)
         return (held == self.value) is (self.operator is Operator.EQUAL)
 
-    def _held_by(self, alert: Alert) -> str:
+    def held(self, alert: Alert) -> str | None:
+        """What the alert holds where this looks; None where it lacks that."""
         held: str | Mapping[str, str] = getattr(alert, self.field)
-        return held if isinstance(held, str) else held.get(self.name, "")
+        return held if isinstance(held, str) else held.get(self.name)
 
     @override
     def __str__(self) -> str:
-        return f"{self._subject()}{self.operator}{_quoted(self.value)}"
+        return f"{self.subject}{self.operator}{quoted(self.value)}"
 
-    def _subject(self) -> str:
+    @property
+    def subject(self) -> str:
+        """Where this looks, as it is written before the operator."""
         if self.field in _ALERT_SCALARS:
             return f"alert.{self.field}"
         if self.field not in MAPPINGS:
@@ -87,13 +90,14 @@ class Matcher:
         return name if self.field == "labels" and name not in _SCALARS else f"{self.field}.{name}"
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
+    """`text` as a value in double quotes."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
 
 
 def _written(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else _quoted(name)
+    return name if _PLAIN_NAME.fullmatch(name) else quoted(name)
 
 
 def parse_matchers(text: str) -> tuple[Matcher, ...]:
@@ -160,7 +164,7 @@ class _Reader:
         value = self._value()
         if field == "status" and not operator.is_pattern and value.text not in list(AlertStatus):
             raise MatcherError(
-                f"a status is never {_quoted(value.text)}",
+                f"a status is never {quoted(value.text)}",
                 "write firing or resolved; a label of this name is labels.status",
                 value.at,
             )

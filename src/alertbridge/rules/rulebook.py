@@ -47,6 +47,11 @@ class Rule:
     reopen_window: timedelta
     min_duration: timedelta
 
+    @property
+    def ends(self) -> bool:
+        """Whether later rules are not tried where this one matches."""
+        return self.drop or not self.continues
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -156,7 +161,7 @@ class Rulebook:
         for rule in self._rules:
             if rule.when.matches(alert):
                 yield rule
-                if rule.drop or not rule.continues:
+                if rule.ends:
                     return
 
     def _intents(

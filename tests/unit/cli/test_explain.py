@@ -44,7 +44,11 @@ def test_a_firing_alert_shows_its_rule_and_what_each_destination_would_get(confi
 
     assert alert["status"] == "firing"
     assert alert["fingerprint"] == "bdc4a5686971790d"
-    assert alert["rules"] == ["payments-critical"]
+    assert alert["rules"] == [
+        {"name": "payments-critical", "matched": True},
+        {"name": "noise", "matched": None},
+        {"name": "everything-else", "matched": None},
+    ]
     elven, hivel = alert["messages"]
     assert (elven["destination"], elven["action"], elven["when"]) == ("elven", "alarmed", "now")
     assert elven["payload"] == {
@@ -96,6 +100,86 @@ def test_people_are_told_in_words(configuration: Path) -> None:
     assert "hivel: record, sent when it closes; known by now:" in output
 
 
+def test_each_rule_says_why_it_does_not_match(configuration: Path) -> None:
+    alert = firing(alertname="Down", severity="warning")
+
+    output = explain(configuration, "-", body=json.dumps({"alerts": [alert]})).output
+    (told,) = explained(configuration, alert)["alerts"]
+
+    assert (
+        "  rule: everything-else\n"
+        '    no      payments-critical: severity =~ "critical|page", but the alert has severity = "warning"\n'
+        "    no      noise: none of these holds\n"
+        '              - severity = "none", but the alert has severity = "warning"\n'
+        '              - env = "dev", but the alert has no env\n'
+        "    matches everything-else\n"
+    ) in output
+    assert told["rules"] == [
+        {
+            "name": "payments-critical",
+            "matched": False,
+            "failed": {"matcher": 'severity =~ "critical|page"', "actual": {"severity": "warning"}},
+        },
+        {
+            "name": "noise",
+            "matched": False,
+            "failed": {
+                "matcher": 'any: [severity = "none", [env = "dev", severity != "critical"]]',
+                "actual": {"severity": "warning", "env": None},
+                "any": [
+                    {"matcher": 'severity = "none"', "actual": {"severity": "warning"}},
+                    {"matcher": 'env = "dev"', "actual": {"env": None}},
+                ],
+            },
+        },
+        {"name": "everything-else", "matched": True},
+    ]
+
+
+def test_rules_after_the_one_that_decides_are_not_reached(configuration: Path) -> None:
+    output = explain(configuration, str(PAYLOADS / "01-firing-single.json")).output
+
+    assert "    matches payments-critical\n    not reached: noise, everything-else\n" in output
+
+
+def test_an_alert_may_be_given_by_its_labels_alone(configuration: Path) -> None:
+    said = explain(
+        configuration,
+        "--labels",
+        "alertname=Down,severity=page,team=payments",
+        "--labels",
+        "cluster=eu",
+        "--annotations",
+        "summary=web-1, web-2 are down,description=",
+        "--json",
+    )
+
+    (told,) = json.loads(said.output)["alerts"]
+    assert told["labels"] == {"alertname": "Down", "severity": "page", "team": "payments", "cluster": "eu"}
+    assert told["status"] == "firing"
+    elven = told["messages"][0]["payload"]
+    assert elven["external_aggregate_key"] == "eu/Down"
+    assert elven["title"].endswith("web-1, web-2 are down")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name a FILE, - for standard input, or give --labels"),
+        (["--annotations", "summary=x"], "name a FILE, - for standard input, or give --labels"),
+        (["-", "--labels", "a=b"], "the alerts are either in FILE or said by --labels and --annotations"),
+        (["--labels", "a"], '"a" is not NAME=VALUE'),
+        (["--labels", "=a"], '"=a" is not NAME=VALUE'),
+        (["--labels", "a=b", "--source", "none"], 'no source is called "none"'),
+    ],
+)
+def test_wrong_use_is_told_with_status_2(configuration: Path, arguments: list[str], said: str) -> None:
+    result = explain(configuration, *arguments, body="{}")
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
 def test_what_a_record_still_lacks_is_named(configuration: Path) -> None:
     alert = firing(alertname="Down", severity="page", team="payments", service="cart", cluster="eu")
 
@@ -118,7 +202,8 @@ def test_dropped_and_unmatched_alerts_say_so(configuration: Path) -> None:
         explain(configuration, "-", body=json.dumps({"alerts": [other]})).output
     )
     (told,) = explained(configuration, other)["alerts"]
-    assert (told["rules"], told["dropped"], told["messages"]) == ([], False, [])
+    assert (told["dropped"], told["messages"]) == (False, [])
+    assert [rule["matched"] for rule in told["rules"]] == [False, False]
 
 
 def test_a_template_that_fails_is_shown_with_its_rule_and_field(configuration: Path) -> None:
@@ -173,7 +258,9 @@ def test_of_several_sources_one_must_be_named(configuration: Path) -> None:
 
 
 def test_an_alert_cannot_steer_the_terminal(configuration: Path) -> None:
-    alert = firing(alertname="A\x1b]0;owned\x07\nrule: fake", severity="page", note="\x9b2J\u202e")
+    alert = firing(
+        alertname="A\x1b]0;owned\x07\nrule: fake", severity="\x1b[2J\nrule: fake", note="\x9b2J\u202e"
+    )
 
     output = explain(configuration, "-", body=json.dumps({"alerts": [alert]})).output
 

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alertbridge.model import AlertStatus
+from alertbridge.rules.rulebook import Rule
+from alertbridge.rules.shadow import Shadow, shadowed
+from tests.unit.rules.samples import alert, rule
+
+
+def found(*rules: Rule) -> dict[str, tuple[str, ...]]:
+    return {shadow.rule: shadow.by for shadow in shadowed(rules)}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ([], ["team = payments"]),
+        ([], []),
+        (["team = payments"], ["team = payments", "env = dev"]),
+        (["team != payments"], ["team = infra"]),
+        (["team =~ payments|infra"], ["team = infra"]),
+        (["team =~ a|b|c|d"], ["team =~ a|b|c"]),
+        (["team =~ a|b|c|d"], ["team =~ (a|c)b?", "team !~ .b"]),
+        (["team =~ (a|b)[cd]"], ["team =~ ac|bd"]),
+        (["team =~ pay.*"], ["team = payments"]),
+        (["team =~ pay.*"], ["team =~ payments-.+"]),
+        (["team =~ .*-eu"], ["team =~ pay.*-west-eu"]),
+        (["team =~ .+"], ["team =~ pay.*"]),
+        (["team =~ x[0-9]+y"], ["team =~ x[0-9]+y", "env = dev"]),
+        (["team !~ pay.*"], ["team =~ web.*"]),
+        (["team !~ x[0-9]+"], ["team !~ x[0-9]+", "env = dev"]),
+        (['team = ""'], ["team !~ .+", 'team =~ ""']),
+        (["annotations.summary = x"], ["annotations.summary = x"]),
+        ([{"any": ["env = dev", "team = a"]}], ["team = a"]),
+        ([{"any": ["env = dev", "team = a"]}], [{"any": ["team = a", ["env = dev", "severity = page"]]}]),
+        ([{"not": {"all": ["env = dev", "team = a"]}}], ["env = prod"]),
+        ([{"not": ["env = dev", "team = a"]}], [{"not": "team = a"}]),
+        (["status != firing"], ["status = resolved"]),
+    ],
+)
+def test_a_rule_whose_alerts_an_earlier_one_takes_is_shadowed(earlier: list[Any], later: list[Any]) -> None:
+    assert found(rule("a", *earlier), rule("b", *later)) == {"b": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        (["team = payments"], []),
+        (["team = payments", "env = dev"], ["team = payments"]),
+        (["team != payments"], ["team =~ payments|infra"]),
+        (["team =~ a|b|c"], ["team =~ a|b|c|d"]),
+        (["team =~ pay.*"], ["team =~ p.*"]),
+        (["team =~ pay.+"], ["team =~ pay.*"]),
+        (["team =~ .*"], []),  # a dot does not match the end of a line
+        (["team =~ a.*"], ['team =~ "a\\n.*"']),
+        (["team =~ x[0-9]+y"], ["team =~ x[0-8]+y"]),
+        (["team =~ (?i)payments"], ["team =~ (?i)PAYMENTS|x"]),
+        ([r"team =~ \bpay"], ["team =~ pay|ment"]),
+        (["annotations.team = x"], ["team = x"]),
+        ([{"any": ["env = dev", "team = a"]}], ["team =~ a|b"]),
+        (["status = firing"], []),
+    ],
+)
+def test_a_rule_that_some_alert_reaches_is_left_alone(earlier: list[Any], later: list[Any]) -> None:
+    assert found(rule("a", *earlier), rule("b", *later)) == {}
+
+
+def test_a_rule_that_drops_shadows_too() -> None:
+    assert found(rule("a", "env = dev", drop=True), rule("b", "env = dev")) == {"b": ("a",)}
+
+
+def test_a_rule_that_continues_shadows_nothing_unless_it_drops() -> None:
+    assert found(rule("a", continues=True), rule("b"), rule("c")) == {"c": ("b",)}
+    assert found(rule("a", drop=True, continues=True), rule("b")) == {"b": ("a",)}
+
+
+def test_several_rules_together_shadow_and_only_those_that_are_needed_are_named() -> None:
+    rules = (
+        rule("page", "severity =~ critical|page"),
+        rule("web", "team = web"),
+        rule("calm", "severity !~ critical|page|warning", drop=True),
+        rule("warn", "severity = warning"),
+        rule("rest"),
+        rule("after", "team = x"),
+    )
+    assert shadowed(rules) == (
+        Shadow("rest", ("page", "calm", "warn")),
+        Shadow("after", ("page", "calm", "warn")),
+    )
+
+
+def test_of_rules_that_shadow_the_same_the_first_is_named() -> None:
+    assert found(rule("a", "x = 1"), rule("b", "y = 2"), rule("c", "x = 1, y = 2")) == {"c": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("when", "clash"),
+    [
+        (["env = dev", "team = a", "team = b"], (1, 2)),
+        (['team = ""', 'team =~ ".+"'], (0, 1)),
+        (["team = a", "team != a"], (0, 1)),
+        (["team = a", "team !~ .*"], (0, 1)),
+        (["team =~ a.*", "team =~ b.*"], (0, 1)),
+        (["team =~ a.*", "team = b"], (0, 1)),
+        (["team !~ a.*", "team = ab"], (0, 1)),
+        (["team !~ a.*", "team =~ ab.*"], (0, 1)),
+        (["team =~ .*a", "team =~ .*b"], (0, 1)),
+        (["team =~ a|b", "team =~ c|d"], (0, 1)),
+        (["team =~ x[0-9]+", "team !~ x[0-9]+"], (0, 1)),
+        (["status != firing", "status != resolved"], (0, 1)),
+        ([{"all": ["team = a", {"not": "team = a"}]}], (0,)),
+        ([{"any": ["team = a", "team = b"]}, "env = dev", "team !~ a|b"], (0, 2)),
+        ([r"team =~ a\b(b|c)"], (0,)),
+    ],
+)
+def test_a_condition_that_nothing_fulfils_is_named_with_what_clashes(
+    when: list[Any], clash: tuple[int, ...]
+) -> None:
+    wrong = rule("b", *when)
+    assert shadowed((wrong, rule("c"))) == (
+        Shadow("b", clash=tuple(wrong.when.parts[index] for index in clash)),
+    )
+
+
+NAMES = ("a", "b", "c")
+VALUES = ("", "x", "y", "xx", "other")  # what no text below names is `other`
+_LITERAL = st.sampled_from(["", "x", "y", "xx"])
+_ALTERNATION = st.lists(_LITERAL, min_size=1, max_size=3).map("|".join)
+_OPEN = st.sampled_from(["x.*", ".+", ".*", "x+", "[xy]", "(x|y)?", "x(x)?", ".*y", "[^x]", "o.+r", "(?i)X"])
+
+
+def _matchers(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    plain = st.tuples(st.sampled_from(["=", "!="]), _LITERAL)
+    pattern = st.tuples(st.sampled_from(["=~", "!~"]), patterns)
+    return st.builds(
+        lambda name, test: f'{name} {test[0]} "{test[1]}"', st.sampled_from(NAMES), plain | pattern
+    )
+
+
+def _documents(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    return st.recursive(
+        _matchers(patterns),
+        lambda inner: (
+            st.lists(inner, min_size=1, max_size=3)
+            | st.fixed_dictionaries({"any": st.lists(inner, min_size=1, max_size=3)})
+            | st.fixed_dictionaries({"not": inner})
+        ),
+        max_leaves=5,
+    )
+
+
+def _rulesets(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Rule, ...]]:
+    one = st.tuples(st.lists(_documents(patterns), max_size=2), st.booleans(), st.integers(0, 3))
+    return st.lists(one, min_size=1, max_size=5).map(
+        lambda many: tuple(
+            rule(str(index), *when, drop=drop, continues=chance == 0)
+            for index, (when, drop, chance) in enumerate(many)
+        )
+    )
+
+
+UNIVERSE = [
+    alert({name: value for name, value in zip(NAMES, values, strict=True) if value}, status=status)
+    for values in product(VALUES, repeat=len(NAMES))
+    for status in AlertStatus
+]
+
+
+def _reached(rules: tuple[Rule, ...]) -> set[str]:
+    reached = set()
+    for one in UNIVERSE:
+        for each in rules:
+            if each.when.matches(one):
+                reached.add(each.name)
+                if each.drop or not each.continues:
+                    break
+    return reached
+
+
+@settings(max_examples=400, deadline=None)
+@given(_rulesets(_ALTERNATION | _OPEN))
+def test_no_rule_that_an_alert_reaches_is_ever_reported(rules: tuple[Rule, ...]) -> None:
+    assert not _reached(rules) & set(found(*rules))
+
+
+@settings(max_examples=200, deadline=None)
+@given(_rulesets(_ALTERNATION | _OPEN), st.integers(0, 100))
+def test_a_search_that_is_cut_short_reports_no_rule_wrongly(rules: tuple[Rule, ...], steps: int) -> None:
+    assert not _reached(rules) & {shadow.rule for shadow in shadowed(rules, most_steps=steps)}
+
+
+def test_the_work_is_bounded_and_what_it_leaves_open_is_not_reported() -> None:
+    rules = tuple(
+        rule(f"r{n}", f"name =~ x{n}[0-9]+", {"any": [f"team = t{n % 7}", f"env != e{n % 5}"]})
+        for n in range(30)
+    )
+    assert shadowed((*rules, rule("late", "name =~ x0[0-9]+", "team = t0"))) == (Shadow("late", ("r0",)),)
+    assert shadowed((*rules, rule("late", "name =~ x0[0-9]+", "team = t0")), most_steps=1000) == ()
+
+
+@settings(max_examples=400, deadline=None)
+@given(_rulesets(_ALTERNATION))
+def test_among_fixed_texts_every_rule_that_nothing_reaches_is_reported(rules: tuple[Rule, ...]) -> None:
+    assert set(found(*rules)) == {each.name for each in rules} - _reached(rules)
+
+
+@settings(max_examples=200, deadline=None)
+@given(_rulesets(_ALTERNATION | _OPEN))
+def test_the_rules_that_are_named_do_shadow(rules: tuple[Rule, ...]) -> None:
+    by_name = {each.name: each for each in rules}
+    for name, by in found(*rules).items():
+        takers = tuple(by_name[each] for each in by)
+        assert name not in _reached((*takers, by_name[name]))
