@@ -31,6 +31,11 @@ class Compiler:
         self._severities = tuple(severities)
         self._places: dict[str, str] = {}  # a rule's name to where it stands first
 
+    @property
+    def rule_names(self) -> tuple[str, ...]:
+        """The names of all rules so far, those with mistakes too."""
+        return tuple(self._places)
+
     def rules(self, document: Document, settings: Sequence[RuleSettings] | None) -> tuple[Rule, ...]:
         """The rules of one file, in order; none where `settings` is None because the file did not validate."""
         reader = TemplateReader(document)

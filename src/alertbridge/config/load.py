@@ -5,6 +5,8 @@ choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
 compile     conditions and templates, against the destinations     compile.py
+reach       whether each rule can ever match                       shadows.py
+check       the tests, against rules and destinations              trials.py
 advise      what works and is still worth a warning                advice.py
 """
 
@@ -13,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,10 +34,12 @@ from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
+from alertbridge.config.shadows import find_shadows
+from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret
-from alertbridge.rules.rulebook import Rulebook
+from alertbridge.rules.rulebook import Rule, Rulebook
 
 _S = TypeVar("_S", bound=Section)
 
@@ -57,6 +61,7 @@ class Configuration:
     base: Path
     warnings: tuple[Problem, ...] = ()
     secret_files: Mapping[str, Path] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
@@ -108,8 +113,13 @@ class _Loading:
         for document, part in zip(rule_files.values(), parts, strict=True):
             rules += compiler.rules(document, part.rules if part else None)
         self.findings.add(compiler.problems)
+        self._check_reach([main, *rule_files.values()], rules)
+        self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
             return None
+        trials = placed(main, settings.tests)
+        for document, part in zip(rule_files.values(), parts, strict=True):
+            trials += placed(document, part.tests if part else ())
         settings = _merged(settings, [part for part in parts if part is not None])
         files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
         digest = _digest(files, self._base)
@@ -123,7 +133,20 @@ class _Loading:
             base=self._base,
             warnings=advise(main, settings, book),
             secret_files=secrets.files,
+            trials=trials,
         )
+
+    def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
+        """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
+        if not any(problem.field.startswith("rules") for problem in self.findings.all()):
+            self.findings.add(find_shadows(documents, rules))
+
+    def _check_trials(self, main: Document, rule_files: Iterable[Document], *, rules: Iterable[str]) -> None:
+        checker = TrialChecker(
+            sources=words(main, "sources"), destinations=words(main, "destinations"), rules=rules
+        )
+        for document in (main, *rule_files):
+            self.findings.add(checker.check(document))
 
     def _read(self, path: Path, file: str, begin: str) -> Document | None:
         document, problems = read_document(path, file=file, environ=self._environ, begin=begin)

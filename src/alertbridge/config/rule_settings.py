@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJso
 
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.section import Section
+from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Duration
 from alertbridge.config.values import Switch, Text, one_of
 from alertbridge.destinations.change import pull_request_number, repository_url
@@ -137,16 +138,6 @@ class RuleSettings(Section):
         return self
 
 
-def _named(value: dict[str, Any]) -> dict[str, Any]:
-    name = value.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise refused("the test has no name", "add `name:` and a sentence that says what it shows")
-    return value
-
-
-Tests = tuple[Annotated[dict[str, Any], AfterValidator(_named)], ...]
-
-
 def without_empty(value: object) -> object:
     """A section whose lines are all commented out counts as absent."""
     if not isinstance(value, dict):
@@ -162,8 +153,10 @@ class RuleFile(Section):
     )
     tests: Tests = Field(
         (),
-        description="Examples of what the rules are meant to do. This version reads them, and does not run them yet.",
-        examples=[[{"name": "noise goes nowhere", "alert": {"labels": {}}, "expect": {"dropped": True}}]],
+        description="Examples of what the rules are meant to do, run by `alertbridge test`.",
+        examples=[
+            [{"name": "noise goes nowhere", "alert": {"labels": {"env": "dev"}}, "expect": {"dropped": True}}]
+        ],
     )
 
     _without_empty = model_validator(mode="before")(without_empty)

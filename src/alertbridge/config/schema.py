@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from alertbridge.config.sends import TARGETS
 from alertbridge.config.settings import Settings
+from alertbridge.config.trial_settings import MESSAGES
 from alertbridge.model import Field
 
 _TEMPLATE: Final = {"type": ["string", "number", "boolean"]}
@@ -29,7 +30,17 @@ def describe() -> dict[str, Any]:
     rule = schema["$defs"]["RuleSettings"]
     rule["properties"]["send"] |= _both_forms(rule["properties"]["send"])
     del rule["properties"]["send"]["type"], rule["properties"]["send"]["additionalProperties"]
+    _describe_tests(schema["$defs"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _describe_tests(definitions: dict[str, Any]) -> None:
+    """What the models of tests check by hand: the messages of a destination, and what may not stand side by side."""
+    definitions["TrialExpectation"] |= {"additionalProperties": MESSAGES, "minProperties": 1}
+    heard = [{"required": [way]} for way in ("alert", "alerts", "payload", "sequence")]
+    definitions["TrialSettings"]["oneOf"] = heard
+    ways = [{"required": [way]} for way in ("alert", "alerts", "payload", "resolve", "fire")]
+    definitions["TrialStep"]["oneOf"] = [*ways, {"not": {"anyOf": ways}}]
 
 
 def _fields() -> dict[str, dict[str, Any]]:

@@ -71,9 +71,18 @@ class Redactor:
     """Replaces every trace of some secrets by `***`. Secrets shorter than four characters are left alone."""
 
     def __init__(self, secrets: tuple[Secret, ...]) -> None:
-        traces = {trace for secret in secrets for trace in _traces(secret.reveal())}
-        self._traces = sorted(traces, key=lambda trace: (-len(trace), trace))
-        self._pattern = re.compile("|".join(map(re.escape, self._traces)))
+        self._secrets: set[Secret] = set()
+        self._traces: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: tuple[Secret, ...]) -> None:
+        """Know these secrets too from now on; what was known stays known."""
+        self._secrets |= set(secrets)
+        traces = {trace for secret in self._secrets for trace in _traces(secret.reveal())}
+        ordered = sorted(traces, key=lambda trace: (-len(trace), trace))
+        # The pattern first: another thread that meets the new traces must not replace by the old pattern.
+        self._pattern = re.compile("|".join(map(re.escape, ordered)))
+        self._traces = ordered
 
     def clean(self, text: str) -> str:
         """`text` without the secrets, as they are, URL-quoted or JSON-escaped, and without the tokens in URLs."""

@@ -11,9 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.refuse import expected, refused
-from alertbridge.config.rule_settings import RuleSettings, ServiceSettings, Tests, without_empty
+from alertbridge.config.rule_settings import RuleSettings, ServiceSettings, without_empty
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import SourceSettings
+from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Size
 from alertbridge.config.values import Level, Name, ReadableFile, Span, Text, one_of
 from alertbridge.model import Severity
@@ -225,8 +226,10 @@ class Settings(Section):
     )
     tests: Tests = Field(
         (),
-        description="Examples of what the rules are meant to do. This version reads them, and does not run them yet.",
-        examples=[[{"name": "noise goes nowhere", "alert": {"labels": {}}, "expect": {"dropped": True}}]],
+        description="Examples of what the rules are meant to do, run by `alertbridge test`.",
+        examples=[
+            [{"name": "noise goes nowhere", "alert": {"labels": {"env": "dev"}}, "expect": {"dropped": True}}]
+        ],
     )
 
     _without_empty = model_validator(mode="before")(without_empty)

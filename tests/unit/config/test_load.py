@@ -153,8 +153,13 @@ def test_the_sample_means_what_it_says(loaded: Configuration, tmp_path: Path) ->
     assert source.auth.bearer_token == Secret("canary-webhook")
     assert loaded.settings.severities == {"page": Severity.CRITICAL, "warning": Severity.MODERATE}
     assert loaded.settings.services["checkout"].affected_systems == ("checkout-api", "payments-db")
-    assert [test["name"] for test in loaded.settings.tests][1:] == ["dev noise goes nowhere"]
-    assert loaded.settings.tests[1]["expect"] == {"rule": "noise", "dropped": True}
+    assert [test.name for test in loaded.settings.tests][1:] == ["dev noise goes nowhere"]
+    expected = loaded.settings.tests[1].expect
+    assert expected is not None
+    assert (expected.rule, expected.dropped, expected.messages) == (("noise",), True, {})
+    rule_file = tmp_path / "rules.d" / "20-payments.yaml"
+    assert [(one.file, one.line) for one in loaded.trials] == [(str(rule_file), 26), (str(rule_file), 31)]
+    assert loaded.trials[0].folder == rule_file.parent
 
 
 def test_the_samples_destinations_mean_what_they_say(loaded: Configuration) -> None:
@@ -269,8 +274,15 @@ def test_a_main_file_that_is_absent_or_a_folder_is_named(tmp_path: Path) -> None
 
 
 def test_rules_are_tried_inline_first_then_by_file(tmp_path: Path) -> None:
-    main = SMALL + "rules_files: [b/*.yaml, a/*.yaml, b/2.yaml]\n" + "rules: [{name: inline, drop: true}]\n"
-    files = {f"{name}.yaml": f"rules: [{{name: {name}, drop: true}}]\n" for name in ("a/9", "b/10", "b/2")}
+    main = (
+        SMALL
+        + "rules_files: [b/*.yaml, a/*.yaml, b/2.yaml]\n"
+        + "rules: [{name: inline, when: team = inline, drop: true}]\n"
+    )
+    files = {
+        f"{name}.yaml": f"rules: [{{name: {name}, when: team = {name}, drop: true}}]\n"
+        for name in ("a/9", "b/10", "b/2")
+    }
     loaded = load(write(tmp_path, main, files), environ={})
     assert [rule.name for rule in loaded.rulebook.rules] == ["inline", "b/10", "b/2", "a/9"]
     assert [rule.name for rule in loaded.settings.rules] == ["inline", "b/10", "b/2", "a/9"]

@@ -93,7 +93,13 @@ SECTIONS = [
     Case(
         "rules_files: ['${ABSENT}/*.yaml']\n", 1, "rules_files[0]", "ABSENT is not set", "${ABSENT:-default}"
     ),
-    Case("tests:\n  - alert: {}\n", 2, "tests[0]", "no name", "add `name:`"),
+    Case(
+        "tests:\n  - alert: {labels: {a: b}}\n    expect: {unmatched: true}\n",
+        2,
+        "tests[0].name",
+        "missing",
+        "add for example `name: ",
+    ),
     Case("tests: [a]\n", 1, "tests[0]", "expected a mapping, got text", "key: value"),
     Case("server: {}\nserver: {}\n", 2, "server", "already on line 1", "keep one"),
 ]

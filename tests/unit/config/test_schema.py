@@ -93,3 +93,15 @@ def test_both_forms_of_send_are_offered_with_the_fields_of_the_destinations() ->
     assert {"title", "tags", "repo_url", "pr_number", "severity", "resend"} <= set(fields)
     assert fields["description"]["description"].startswith("elven: ")
     assert " hivel: " in fields["description"]["description"]
+
+
+def test_tests_are_described_with_the_messages_of_any_destination() -> None:
+    expectation = SCHEMA["$defs"]["TrialExpectation"]
+    assert set(expectation["properties"]) == {"rule", "dropped", "unmatched"}
+    assert [form.get("type") for form in expectation["additionalProperties"]["anyOf"]] == [
+        None,
+        "object",
+        "array",
+    ]
+    ways = [form["required"] for form in SCHEMA["$defs"]["TrialSettings"]["oneOf"]]
+    assert ways == [["alert"], ["alerts"], ["payload"], ["sequence"]]

@@ -141,3 +141,10 @@ TEXTS = st.text(st.characters(exclude_characters="*", exclude_categories=["Cs"])
 def test_no_secret_is_ever_left(secret: str, before: str, after: str) -> None:
     cleaned = redactor(secret).clean(before + secret + after)
     assert secret not in cleaned
+
+
+def test_a_redactor_learns_more_secrets_and_forgets_none() -> None:
+    redactor = Redactor((Secret("the-old-token"),))
+    clean = redactor.clean
+    redactor.learn((Secret("the-new-token"),))
+    assert clean("the-old-token and the-new-token") == "*** and ***"
