@@ -39,7 +39,9 @@ _SCHEMA: Final[dict[str, Any]] = dict(json_schema())
 _KINDS: Final = {
     ("RuleSettings", "when"): "[condition](rules.md#conditions)",
     ("RuleSettings", "send"): "list of destinations, or mapping",
-    ("Settings", "tests"): "list of mappings",
+    ("TrialStep", "at"): "[duration](#durations-and-sizes), or `+` and one",
+    ("TrialAlert", "starts_at"): "[duration](#durations-and-sizes), `-` and one, or an instant",
+    ("TrialAlert", "ends_at"): "[duration](#durations-and-sizes), `-` and one, or an instant",
 }
 
 

@@ -3,55 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
-import ssl
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
+from sqlalchemy import Connection
 
 from alertbridge import __version__
 from alertbridge.chronicle import Chronicle
 from alertbridge.clock import Clock
+from alertbridge.config.difference import Difference, applied, difference
 from alertbridge.config.load import Configuration
 from alertbridge.config.secrets import Redactor
-from alertbridge.config.settings import TlsSettings
+from alertbridge.config.settings import Settings
+from alertbridge.deliver.courier import Courier
+from alertbridge.deliver.fleet import Fleet
+from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
+from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
+from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
+from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
-from alertbridge.problems import problem_middleware
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import inbox, outbox
+from alertbridge.store import inbox, outbox, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
+from alertbridge.store.stranded import Stranded
 
-_HANDLERS_END = 5.0  # seconds that requests being answered may still take when the server stops
-_BACKLOG = 1024  # a storm opens hundreds of connections at once
+_T = TypeVar("_T")
 
 
 class App:
-    """One daemon: `start` it, wait for `ended`, `stop` it."""
+    """One daemon: `start` it, wait for `ended`, `reload` it, `stop` it.
+
+    `load` reads the configuration again; without it a reload finds the one that is in use. `redactor` learns the
+    secrets of every configuration that is loaded: hand over the one that the log is cleaned with.
+    """
 
     def __init__(
-        self, *, configuration: Configuration, clock: Clock, state_directory: str | None = None
+        self,
+        *,
+        configuration: Configuration,
+        clock: Clock,
+        state_directory: str | None = None,
+        load: Callable[[], Configuration] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
         self.configuration = configuration
         self.metrics = Metrics()
         self.port = 0
         self._clock = clock
+        self._load = load or (lambda: self.configuration)
         self._new_id = Ulids(clock=clock)
-        self._clean = Redactor(configuration.secrets).clean
+        self._redactor = redactor or Redactor(())
+        self._redactor.learn(configuration.secrets)
         self._path = database_path(configuration.settings.storage.url, state_directory)
-        self._loops: dict[str, asyncio.Task[None]] = {}
-        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loops = Loops()
+        self._health = Health(dead=self._loops.dead)
+        self._news = ReloadNews(
+            metrics=self.metrics, health=self._health, clock=clock, clean=self._redactor.clean
+        )
+        self._turn = asyncio.Lock()  # for one reload at a time
+        self._reloads: set[asyncio.Task[Reloaded]] = set()
+        self._draining = False
         self._log = structlog.get_logger().bind()
 
     async def start(self) -> None:
@@ -61,53 +86,15 @@ class App:
         """
         settings = self.configuration.settings
         self._store = await Store.open(self._path)
-        self._begin("writer", self._store.run())
+        self._loops.begin("writer", self._store.run())
         await self._recover()
-        self._couriers = {
-            name: courier(
-                name,
-                one,
-                store=self._store,
-                clock=self._clock,
-                metrics=self.metrics,
-                chance=random.SystemRandom().random,
-                clean=self._clean,
-            )
-            for name, one in settings.destinations.items()
-        }
-        self._decider = Decider(
-            store=self._store,
-            bridge=bridge(self.configuration),
-            clock=self._clock,
-            new_id=self._new_id,
-            chronicle=Chronicle(metrics=self.metrics),
-            posted=self._posted,
-        )
-        self._pruner = Pruner(
-            store=self._store,
-            events=settings.storage.retention.events,
-            deliveries=settings.storage.retention.deliveries,
-            clock=self._clock,
-            window=longest_look_back(settings),
-        )
-        self._receiver = Receiver(
-            endpoints=endpoints(settings),
-            max_body=settings.server.max_body,
-            accept=self._accept,
-            keep_malformed=self._store.keep_malformed,
-            new_id=self._new_id,
-            clock=self._clock,
-            metrics=self.metrics,
-        )
-        self._health = Health(dead=self._dead)
-        await self._listen()
-        for name, carrier in self._couriers.items():
-            await carrier.open()
-            self._begin(f"courier {name}", carrier.run())
-        self._begin("decider", self._decider.run())
-        self._begin("pruner", self._pruner.run())
-        self.metrics.config_last_reload_successful.set(1)
-        self.metrics.config_hash.set(int(self.configuration.hash[:12], 16))
+        self._make_parts(settings)
+        self._runner = await listen(self._routes(settings), settings.server)
+        self.port = int(self._runner.addresses[0][1])
+        await self._fleet.start()
+        self._loops.begin("decider", self._decider.run())
+        self._loops.begin("pruner", self._pruner.run())
+        self._news.loaded(self.configuration)
         self._health.ready()
         self._log.info(
             "daemon.started",
@@ -120,29 +107,40 @@ class App:
 
     async def ended(self) -> None:
         """Return never, or raise what ended a loop that should have gone on."""
-        await self._ended
+        await self._loops.ended()
+
+    async def reload(self, *, force: bool = False) -> Reloaded:
+        """Read the configuration again and apply it, between two batches of events; one reload at a time.
+
+        With `force` also if that strands what waits for a source or destination that is gone. Whoever asks may go away:
+        the reload goes on. Raises ConfigurationError, and then everything is as it was.
+        """
+        task = asyncio.create_task(self._reload(force=force))
+        self._reloads.add(task)
+        task.add_done_callback(self._reloads.discard)
+        return await asyncio.shield(task)
 
     async def stop(self) -> None:
         """Drain: take nothing new, finish what was begun, up to `drain_timeout`; then close the database."""
         self._log.info("daemon.draining")
         self._health.draining()
         self._receiver.close()
-        await self._runner.cleanup()
+        self._draining = True
+        self._fleet.hasten()
+        async with self._turn:  # a reload that has begun to change things changes all of them
+            await self._runner.cleanup()
         self._decider.close()
         self._pruner.close()
-        for carrier in self._couriers.values():
-            carrier.close()
-        await self._finish("decider", "pruner", *(f"courier {name}" for name in self._couriers))
+        self._fleet.close()
+        await self._loops.end("decider", "pruner", *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
-        drained = asyncio.gather(*(carrier.drained() for carrier in self._couriers.values()))
         try:
-            await asyncio.wait_for(drained, timeout)
+            await asyncio.wait_for(self._fleet.drained(), timeout)
         except TimeoutError:
             self._log.warning("daemon.undrained", detail="what was in flight goes again at the next start")
-        for carrier in self._couriers.values():
-            await carrier.abandon()
+        await self._fleet.abandon()
         self._store.stop()
-        await self._finish("writer")
+        await self._loops.end("writer")
         await self._store.close()
         self._log.info("daemon.stopped")
 
@@ -153,43 +151,67 @@ class App:
         if interrupted or undecided:
             self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
 
-    async def _listen(self) -> None:
-        settings = self.configuration.settings.server
-        admin = Admin(
+    def _make_parts(self, settings: Settings) -> None:
+        self._fleet = Fleet(
+            couriers={name: self._courier(name, settings) for name in settings.destinations},
             store=self._store,
-            stations={
-                name: Station(courier=carrier, type=self.configuration.settings.destinations[name].type)
-                for name, carrier in self._couriers.items()
-            },
             clock=self._clock,
-            admin_token=settings.admin_token,
-            loopback=settings.on_loopback,
+            begin=self._loops.begin,
+            end=self._loops.end,
         )
+        self._decider = Decider(
+            store=self._store,
+            bridge=bridge(self.configuration),
+            clock=self._clock,
+            new_id=self._new_id,
+            chronicle=Chronicle(metrics=self.metrics),
+            posted=self._fleet.wake,
+        )
+        self._pruner = Pruner(
+            store=self._store,
+            events=settings.storage.retention.events,
+            deliveries=settings.storage.retention.deliveries,
+            clock=self._clock,
+            window=longest_look_back(settings),
+        )
+        self._endpoints = endpoints(settings)
+        self._receiver = Receiver(
+            endpoints=self._endpoints,
+            max_body=settings.server.max_body,
+            accept=self._accept,
+            keep_malformed=self._store.keep_malformed,
+            new_id=self._new_id,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+
+    def _routes(self, settings: Settings) -> list[web.RouteDef]:
+        self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
+        self._stations = self._stations_of(settings)
+        admin = Admin(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
-            store=self._store, couriers=self._couriers, clock=self._clock, metrics=self.metrics
+            store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
         )
-        application = web.Application(middlewares=[problem_middleware])
-        application.add_routes(
-            [*self._receiver.routes(), *self._health.routes(), *page.routes(), *admin.routes()]
+        reload = ReloadPage(reload=self.reload, guard=self._guard)
+        parts = (self._receiver, self._health, page, reload, admin)
+        return [route for part in parts for route in part.routes()]
+
+    def _courier(self, name: str, settings: Settings) -> Courier:
+        return courier(
+            name,
+            settings.destinations[name],
+            store=self._store,
+            clock=self._clock,
+            metrics=self.metrics,
+            chance=random.SystemRandom().random,
+            clean=self._redactor.clean,
         )
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            auto_decompress=False,
-            handle_signals=False,
-            shutdown_timeout=_HANDLERS_END,
-            logger=_quiet(),
-        )
-        await self._runner.setup()
-        site = web.TCPSite(
-            self._runner,
-            settings.host,
-            settings.port,
-            ssl_context=_tls(settings.tls) if settings.tls else None,
-            backlog=_BACKLOG,
-        )
-        await site.start()
-        self.port = int(self._runner.addresses[0][1])
+
+    def _stations_of(self, settings: Settings) -> dict[str, Station]:
+        return {
+            name: Station(courier=carrier, type=settings.destinations[name].type)
+            for name, carrier in self._fleet.couriers.items()
+        }
 
     def _accept(self, event: Event, said: Notification) -> asyncio.Future[None]:
         stored = self._store.accept(event)
@@ -204,41 +226,84 @@ class App:
         stored.add_done_callback(done)
         return stored
 
-    def _posted(self) -> None:
-        for carrier in self._couriers.values():
-            carrier.wake()
+    async def _reload(self, *, force: bool) -> Reloaded:
+        async with self._turn:
+            try:
+                wanted = await asyncio.to_thread(self._load)  # it takes seconds where there are many rules
+                self._redactor.learn(wanted.secrets)
+                return await self._apply(wanted, force=force)
+            except Exception as error:
+                file = str(self.configuration.files[0])
+                raise self._news.not_reloaded(error, file=file) from error
 
-    def _dead(self) -> list[str]:
-        return [name for name, task in self._loops.items() if task.done()]
+    async def _apply(self, wanted: Configuration, *, force: bool) -> Reloaded:
+        """Change over to `wanted`: first all that can fail, then deciding in one step, then the rest."""
+        if self._draining:
+            raise ConfigurationError((_about_to_end(wanted),))
+        change = difference(self.configuration, wanted)
+        settings = applied(self.configuration, wanted)
+        fresh = {
+            name: self._courier(name, settings)
+            for name in (*change.destinations.added, *change.destinations.changed)
+        }
+        before = dict(self._endpoints)
+        try:
+            for carrier in fresh.values():
+                await carrier.open()
+            await self._exchange_bridge(wanted, change, force=force)
+        except BaseException:
+            _replace(self._endpoints, before)
+            for carrier in fresh.values():
+                await carrier.abandon()
+            raise
+        self.configuration = replace(wanted, settings=settings)
+        _replace(self._endpoints, endpoints(settings))
+        self._guard.token = settings.server.admin_token
+        self._pruner.window = longest_look_back(settings)
+        relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
+        _replace(self._stations, self._stations_of(settings))
+        await relieving
+        self._news.reloaded(wanted, change)
+        return Reloaded(wanted.hash, change.anything)
 
-    def _begin(self, name: str, loop: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(loop, name=name)
-        self._loops[name] = task
-        task.add_done_callback(self._on_end(name))
+    async def _exchange_bridge(self, wanted: Configuration, change: Difference, *, force: bool) -> None:
+        """Let the next batch be decided by `wanted`, unless that strands something.
 
-    def _on_end(self, name: str) -> Callable[[asyncio.Task[None]], None]:
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None and not self._ended.done():
-                self._log.critical("daemon.loop_died", loop=name, error=str(error))
-                self._ended.set_exception(error)
+        It is counted and exchanged in the thread that decides and writes, so nothing comes between the two. A removed
+        source takes nothing from before the count on.
+        """
+        old, new = self._decider.bridge, bridge(wanted)
 
-        return ended
+        def find(connection: Connection) -> Stranded:
+            return stranded.find(
+                connection, sources=change.sources.leaving, destinations=change.destinations.leaving
+            )
 
-    async def _finish(self, *names: str) -> None:
-        await asyncio.gather(*(self._loops[name] for name in names))
+        def exchange(connection: Connection) -> Stranded:
+            found = find(connection)
+            self._decider.bridge = new if force or not found else old
+            return found
+
+        if not force:
+            refuse_stranded(await self._store.read(find), file=str(wanted.files[0]))
+        for name in change.sources.removed:
+            del self._endpoints[name]
+        try:
+            found = await self._store.write(exchange)
+        except BaseException:
+            self._decider.bridge = old
+            raise
+        if not force:
+            refuse_stranded(found, file=str(wanted.files[0]))
 
 
-def _quiet() -> logging.Logger:
-    """A logger for aiohttp's server that says nothing: of a malformed request it would quote the headers."""
-    logger = logging.getLogger("alertbridge.http")
-    logger.setLevel(logging.CRITICAL + 1)
-    return logger
+def _about_to_end(wanted: Configuration) -> Problem:
+    return Problem(
+        str(wanted.files[0]), 0, 0, "", "the daemon is about to end", "it is read at the next start"
+    )
 
 
-def _tls(settings: TlsSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(settings.cert_file, settings.key_file)
-    if settings.client_ca_file is not None:
-        context.load_verify_locations(settings.client_ca_file)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
+def _replace(shared: dict[str, _T], by: Mapping[str, _T]) -> None:
+    """Exchange what is in a mapping that others look into; they never see half of it."""
+    shared.clear()
+    shared.update(by)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import aiohttp
 import pytest
@@ -87,6 +88,30 @@ def test_check_shows_the_place_of_a_mistake_with_a_caret_and_exits_1(folder: Pat
     )
 
 
+def test_test_runs_the_tests_of_what_init_writes_and_exits_1_when_a_rule_no_longer_does_what_they_say(
+    folder: Path,
+) -> None:
+    good = run("test", "--require-coverage", "--junit", "junit.xml", folder=folder)
+    assert (good.returncode, good.stderr) == (0, "")
+    assert "4 passed, 0 failed\n3 of 3 rules reached\n" in good.stdout
+    assert len(list(ET.parse(folder / "junit.xml").iter("testcase"))) == 4
+
+    path = folder / "rules.d" / "20-payments.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("severity: critical\n", "severity: low\n", 1),
+        encoding="utf-8",
+    )
+    bad = run("test", "--json", folder=folder)
+
+    assert bad.returncode == 1
+    failed = [test for test in json.loads(bad.stdout)["tests"] if not test["ok"]]
+    assert [(test["file"], test["line"]) for test in failed] == [("rules.d/20-payments.yaml", 30)]
+    assert failed[0]["differences"] == [
+        {"place": "elven.severity", "expected": "critical", "actual": "low", "note": ""}
+    ]
+    assert run("test", "--no-such-option", folder=folder).returncode == 2
+
+
 def test_explain_tells_of_a_real_payload_from_a_file_and_from_a_pipe(folder: Path) -> None:
     payload = PAYLOADS / "04-partial-resolve.json"
 
@@ -137,16 +162,6 @@ async def test_serve_starts_and_sigterm_drains_it_with_exit_0(daemon: Daemon) ->
     assert events[-1] == "daemon.stopped"
     await daemon.start()
     assert (await daemon.get("/api/v1/events"))["items"][0]["outcome"] in {"received", "decided"}
-
-
-async def test_a_hangup_ends_nothing(daemon: Daemon) -> None:
-    await daemon.start()
-
-    os.kill(daemon.pid, signal.SIGHUP)
-    assert await daemon.post((PAYLOADS / "01-firing-single.json").read_bytes()) == 202
-    assert daemon.stop() == 0
-
-    assert "daemon.not_reloaded" in daemon.log.read_text(encoding="utf-8")
 
 
 def test_serve_logs_what_check_would_warn_of(folder: Path) -> None:

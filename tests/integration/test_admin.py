@@ -17,6 +17,7 @@ from alertbridge.deliver.courier import Courier, Policy
 from alertbridge.deliver.standing import Pause, Standing
 from alertbridge.model import JSON, Action, DeliveryState, EventOutcome, Secret, Severity
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.store import outbox
@@ -64,7 +65,7 @@ def admin_of(
     loopback: bool = True,
 ) -> Admin:
     return Admin(
-        store=stock.store, stations=stations, clock=stock.clock, admin_token=token, loopback=loopback
+        store=stock.store, stations=stations, clock=stock.clock, guard=Guard(token=token, loopback=loopback)
     )
 
 

@@ -19,6 +19,7 @@ from alertbridge.app import App
 from alertbridge.cli import example
 from alertbridge.cli.main import group
 from alertbridge.cli.options import with_server
+from alertbridge.cli.trial.run import run
 from alertbridge.clock import SystemClock
 from alertbridge.config.load import load
 from alertbridge.config.rule_settings import RuleFile
@@ -26,6 +27,7 @@ from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shape import keys
 from alertbridge.metrics import Metrics
+from alertbridge.parts import bridge
 from alertbridge.simulate.server import simulation
 from docs import generate, log_events
 
@@ -140,7 +142,7 @@ def test_every_command_and_option_is_documented_and_no_other_is_named() -> None:
             option
             for row in rows(parts[name])
             for word in words(row[0])
-            for option in re.findall(r"--?[a-z]+", word)
+            for option in re.findall(r"--?[a-z][a-z-]*", word)
         }
     told = "\n".join(f"`{word}`" for text in PAGES.values() for word in words(_FENCED.sub("", text)))
     told += "\n".join(block.text for block in BLOCKS if block.language == "console")
@@ -267,6 +269,10 @@ def test_yaml_can_be_read_and_a_configuration_can_be_used(block: Block, tmp_path
     configuration = load(tmp_path / "alertbridge.yaml", environ={"HIVEL_TOKEN": "a-secret"})
 
     assert len(configuration.rulebook.rules) >= len(data.get("rules", []))
+    parts = bridge(configuration)
+    for trial in configuration.trials:
+        if trial.settings.name in {test["name"] for test in data.get("tests", [])}:
+            assert run(parts, trial, read=Path.read_bytes).differences == (), trial.settings.name
 
 
 def test_the_blocks_are_not_overlooked() -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from alertbridge.cli import example
 from alertbridge.cli.foresight import Fate, foresee
+from alertbridge.cli.trial.run import cover, run
 from alertbridge.config.destination_settings import HivelSettings
 from alertbridge.config.load import Configuration, load
 from alertbridge.parts import bridge
@@ -77,27 +75,13 @@ def test_the_environment_takes_the_place_of_every_default() -> None:
     assert hivel.base_url == environ["HIVEL_BASE_URL"]
 
 
-def test_every_rule_has_an_example(configuration: Configuration) -> None:
-    shown = {test["expect"]["rule"] for test in configuration.settings.tests}
+def test_the_tests_of_the_rules_pass_and_reach_every_rule(configuration: Configuration) -> None:
+    parts = bridge(configuration)
+    results = [run(parts, trial, read=Path.read_bytes) for trial in configuration.trials]
 
-    assert shown == {rule.name for rule in configuration.rulebook.rules}
-
-
-def test_the_examples_of_the_rules_hold(configuration: Configuration) -> None:
-    for test in configuration.settings.tests:
-        (fate,) = fates(
-            configuration, json.dumps({"alerts": [{"status": "firing", **test["alert"]}]}).encode()
-        )
-        expected = dict(test["expect"])
-        assert fate.rules == (expected.pop("rule"),), test["name"]
-        assert fate.dropped is expected.pop("dropped", False), test["name"]
-        sent = {one.intent.destination: one.composed.payload for one in fate.tellings}
-        for destination, fields in expected.items():
-            assert_within(fields, sent[destination], test["name"])
-
-
-def assert_within(fields: Mapping[str, Any], payload: Mapping[str, Any], name: str) -> None:
-    assert {key: payload.get(key) for key in fields} == fields, name
+    assert [result.differences for result in results] == [()] * len(results)
+    assert cover(parts, results).unreached == ()
+    assert any(trial.settings.sequence for trial in configuration.trials)
 
 
 def test_the_captured_notifications_belong_together_and_make_a_whole_record(

@@ -11,10 +11,12 @@ from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
+from alertbridge.cli.reload import reload
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
 from alertbridge.cli.simulate import simulate
 from alertbridge.cli.taught import TaughtGroup
+from alertbridge.cli.test import test
 from alertbridge.errors import AlertbridgeError
 
 _SECTIONS = {
@@ -22,6 +24,7 @@ _SECTIONS = {
     "The way to your own": (
         "alertbridge init           writes a configuration that works",
         "alertbridge check          finds every mistake in it",
+        "alertbridge test           runs the tests of its rules",
         "alertbridge explain FILE   tells what would become of the alerts in a notification",
         "alertbridge simulate       plays Elven and Hivel, in a terminal of its own",
         "alertbridge serve          runs it",
@@ -38,7 +41,7 @@ def group() -> None:
     """
 
 
-for command in (init, check, explain, serve, simulate, demo, schema):
+for command in (init, check, test, explain, serve, reload, simulate, demo, schema):
     group.add_command(command)
 
 

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import os
 import sys
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -14,13 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from alertbridge.cli.address import Address, address, why
-from alertbridge.cli.options import config_option, load_or_exit, with_server
+from alertbridge.cli.options import config_option, load_configuration, load_or_exit, with_server
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import AlertbridgeError
 
 if TYPE_CHECKING:
     from alertbridge.config.load import Configuration
+    from alertbridge.config.secrets import Redactor
 
 
 @click.command(
@@ -36,28 +38,35 @@ def serve(config: Path, listen: Address | None) -> None:
     """Run the daemon: take alerts, keep the destinations in step.
 
     It logs on stderr. SIGTERM or Ctrl-C drains it: nothing new is taken, what is in flight is finished. A second
-    signal ends it at once; nothing that was accepted is lost even then.
+    signal ends it at once; nothing that was accepted is lost even then. SIGHUP reads the configuration again, as
+    `alertbridge reload` does.
     """
     import uvloop  # noqa: PLC0415 - heavy with its fellows below, and `--help` is to be quick
 
     from alertbridge.config.secrets import Redactor  # noqa: PLC0415 - see above
     from alertbridge.operate.logs import configure_logging  # noqa: PLC0415 - see above
 
-    configuration = load_or_exit(config)
-    if listen is not None:
-        configuration = with_server(configuration, listen=str(listen))
+    def load() -> Configuration:
+        return _listening(load_configuration(config), listen)
+
+    configuration = _listening(load_or_exit(config), listen)
+    redactor = Redactor(configuration.secrets)
     log = configuration.settings.log
     configure_logging(
         level=log.level,
         format=log.format or ("console" if sys.stderr.isatty() else "json"),
-        clean=Redactor(configuration.secrets).clean,
+        clean=redactor.clean,
         stream=sys.stderr,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run(configuration))
+        runner.run(_run(configuration, load, redactor))
 
 
-async def _run(configuration: Configuration) -> None:
+def _listening(configuration: Configuration, listen: Address | None) -> Configuration:
+    return configuration if listen is None else with_server(configuration, listen=str(listen))
+
+
+async def _run(configuration: Configuration, load: Callable[[], Configuration], redactor: Redactor) -> None:
     import structlog  # noqa: PLC0415 - see above
 
     from alertbridge.app import App  # noqa: PLC0415 - see above
@@ -70,7 +79,13 @@ async def _run(configuration: Configuration) -> None:
     clock = SystemClock()
     # systemd separates several directories by colons; the first is meant for the database.
     state_directory = os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or None
-    app = App(configuration=configuration, clock=clock, state_directory=state_directory)
+    app = App(
+        configuration=configuration,
+        clock=clock,
+        state_directory=state_directory,
+        load=load,
+        redactor=redactor,
+    )
     lifetime = Lifetime(
         app=app,
         notifier=Notifier(os.environ.get("NOTIFY_SOCKET")),

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
-from alertbridge.model import JSON, DeliveryState, Secret, instant
+from alertbridge.model import JSON, DeliveryState, instant
 from alertbridge.operate import query
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery, Listing
@@ -45,7 +45,7 @@ class Station:
 class Admin:
     """Answers `GET /api/v1/{events,incidents,deliveries,destinations}` and `/{id}` of each.
 
-    `stations` is looked at anew for each request. Who may ask is decided by `admin_token` and `loopback`.
+    `stations` is looked at anew for each request. `guard` decides who may ask.
     """
 
     def __init__(
@@ -54,13 +54,12 @@ class Admin:
         store: Store,
         stations: Mapping[str, Station],
         clock: Clock,
-        admin_token: Secret | None,
-        loopback: bool,
+        guard: Guard,
     ) -> None:
         self._store = store
         self._stations = stations
         self._clock = clock
-        self._guard = Guard(token=admin_token, loopback=loopback)
+        self._guard = guard
 
     def routes(self) -> list[web.RouteDef]:
         """What to serve."""

@@ -17,11 +17,11 @@ from alertbridge.problems import problem
 class Guard:
     """Lets through who knows the token; without a token, everybody on this machine and nobody else.
 
-    `loopback` says that the server can be reached from this machine only.
+    `loopback` says that the server can be reached from this machine only. `token` may be set anew.
     """
 
     def __init__(self, *, token: Secret | None, loopback: bool) -> None:
-        self._token = token
+        self.token = token
         self._loopback = loopback
 
     def wrap(self, handler: Handler) -> Handler:
@@ -30,15 +30,18 @@ class Guard:
         @wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
             refusal = self._refuse(request.headers.get(hdrs.AUTHORIZATION, ""), request.host)
+            if refusal is None and self.token is None and _is_sent_by_another_page(request):
+                detail = "a page from elsewhere may not do this; set server.admin_token_file"
+                refusal = problem(403, "Forbidden", detail)
             return await handler(request) if refusal is None else refusal
 
         return guarded
 
     def _refuse(self, authorization: str, host: str) -> web.Response | None:
-        if self._token is None:
+        if self.token is None:
             return self._refuse_stranger(host)
         scheme, _, given = authorization.partition(" ")
-        if scheme.lower() == "bearer" and _equal(given.strip(), self._token.reveal()):
+        if scheme.lower() == "bearer" and _equal(given.strip(), self.token.reveal()):
             return None
         detail = "send the token of server.admin_token_file as `Authorization: Bearer <token>`"
         response = problem(401, "Unauthorized", detail)
@@ -57,6 +60,13 @@ class Guard:
             detail = "without a token the admin API answers to localhost, 127.0.0.1 and [::1] only; set server.admin_token_file"
             return problem(403, "Forbidden", detail)
         return None
+
+
+def _is_sent_by_another_page(request: web.Request) -> bool:
+    """Whether a browser sends this on behalf of a page that is not ours: it may not read answers, but could act."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    acts = request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}
+    return acts and origin is not None and urlsplit(origin).netloc != request.host
 
 
 def _names_this_machine(host: str) -> bool:

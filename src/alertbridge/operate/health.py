@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from aiohttp import web
 
+from alertbridge.errors import Problem
+from alertbridge.model import instant
 from alertbridge.problems import problem
 
 _STARTING = "the daemon is starting"
@@ -18,6 +21,7 @@ class Health:
     def __init__(self, *, dead: Callable[[], Sequence[str]]) -> None:
         self._dead = dead
         self._unready = _STARTING
+        self._remark = ""
 
     def ready(self) -> None:
         """The daemon has started."""
@@ -26,6 +30,18 @@ class Health:
     def draining(self) -> None:
         """The daemon has begun to end."""
         self._unready = _DRAINING
+
+    def reloaded(self) -> None:
+        """The configuration in use is the one on disk."""
+        self._remark = ""
+
+    def not_reloaded(self, problems: Sequence[Problem], *, at: datetime) -> None:
+        """A reload has failed: that does not make the daemon unready, and is said to who asks."""
+        lines = [
+            f"the reload at {instant(at)} failed; the configuration before it goes on:",
+            *map(str, problems),
+        ]
+        self._remark = "\n".join(lines) + "\n"
 
     def routes(self) -> list[web.RouteDef]:
         """What to serve."""
@@ -40,4 +56,4 @@ class Health:
     async def _answer_ready(self, _request: web.Request) -> web.Response:
         if self._unready:
             return problem(503, "Not ready", self._unready)
-        return web.Response(text="ready\n")
+        return web.Response(text="ready\n" + self._remark)

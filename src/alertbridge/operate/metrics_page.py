@@ -39,14 +39,14 @@ class MetricsPage:
     async def _answer(self, request: web.Request) -> web.Response:
         encode, content_type = _format(request.headers.get(hdrs.ACCEPT, ""))
         async with self._turn:  # the gauges stay as one request has set them until they are written down
-            self._set(await survey(self._store, self._couriers))
+            couriers = dict(self._couriers)  # a reload may come between
+            self._set(await survey(self._store, couriers), couriers)
             page = await asyncio.to_thread(encode, self._metrics.registry)
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: content_type})
 
-    def _set(self, seen: Survey) -> None:
+    def _set(self, seen: Survey, names: Mapping[str, Courier]) -> None:
         """Bring the gauges up to date; what is gone disappears, and every configured destination shows its zeros."""
         metrics, census, now = self._metrics, seen.census, self._clock.now()
-        names = self._couriers
         _replace(metrics.incidents_open, {(name,): 0 for name in names} | _keyed(census.incidents))
         _replace(
             metrics.outbox,

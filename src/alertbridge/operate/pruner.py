@@ -32,13 +32,10 @@ class Pruner:
         clock: Clock,
         window: timedelta = timedelta(0),
     ) -> None:
+        self.window = window
         self._store = store
-        self._ages = {
-            "events": (retention.EVENTS, events),
-            "deliveries": (retention.DELIVERIES, max(deliveries, window)),
-            "incidents": (retention.INCIDENTS, deliveries),
-            "alerts": (retention.ALERTS, deliveries),
-        }
+        self._events = events
+        self._deliveries = deliveries
         self._clock = clock
         self._stop = asyncio.Event()
         self._log = structlog.get_logger().bind()
@@ -61,7 +58,13 @@ class Pruner:
     async def run_once(self) -> dict[str, int]:
         """Delete all that is due, and return how many rows of each kind that were."""
         now = self._clock.now()
-        counts = {name: await self._prune(kind, now - age) for name, (kind, age) in self._ages.items()}
+        ages = {
+            "events": (retention.EVENTS, self._events),
+            "deliveries": (retention.DELIVERIES, max(self._deliveries, self.window)),
+            "incidents": (retention.INCIDENTS, self._deliveries),
+            "alerts": (retention.ALERTS, self._deliveries),
+        }
+        counts = {name: await self._prune(kind, now - age) for name, (kind, age) in ages.items()}
         if any(counts.values()):
             self._log.info("retention.pruned", **counts)
         return counts

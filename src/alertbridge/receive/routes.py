@@ -127,6 +127,8 @@ class Receiver:
         except MalformedBody as error:
             return await self._keep(event, error)
         self._refuse_if_closed()
+        if endpoint.name not in self._endpoints:  # removed meanwhile: nobody would decide the event
+            raise _not_found(endpoint.name, self._endpoints)
         try:
             await self._commit(event, said)
         except StoreError as error:

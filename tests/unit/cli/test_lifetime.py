@@ -12,7 +12,7 @@ import pytest
 from typing_extensions import override
 
 from alertbridge.cli.lifetime import Lifetime
-from alertbridge.errors import StoreBroken, StoreLocked
+from alertbridge.errors import ConfigurationError, Problem, StoreBroken, StoreLocked
 from alertbridge.operate.notify import Notifier
 from tests.support.clock import ManualClock
 
@@ -51,6 +51,8 @@ class Played:
         self.may_stop = asyncio.Event()
         self.death: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.refuses: Exception | None = None
+        self.reloads: asyncio.Queue[None] = asyncio.Queue()
+        self.mistake: Exception | None = None
 
     async def start(self) -> None:
         if self.refuses is not None:
@@ -59,6 +61,11 @@ class Played:
 
     async def ended(self) -> None:
         await self.death
+
+    async def reload(self) -> None:
+        self.reloads.put_nowait(None)
+        if self.mistake is not None:
+            raise self.mistake
 
     async def stop(self) -> None:
         self.stopping.set()
@@ -142,6 +149,21 @@ async def test_what_stops_it_from_starting_is_for_the_caller() -> None:
     with pytest.raises(StoreLocked):
         await scene.lifetime.run()
     assert scene.spoken.said == []
+
+
+async def test_every_hangup_reloads_also_after_one_that_failed() -> None:
+    scene = Scene()
+    scene.app.mistake = ConfigurationError((Problem("alertbridge.yaml", 1, 1, "", "no"),))
+    running = await scene.begin()
+
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.wait_for(scene.app.reloads.get(), 5)
+
+    assert not running.done()
+    scene.lifetime._hear(signal.SIGTERM)
+    scene.app.may_stop.set()
+    await asyncio.wait_for(running, 5)
 
 
 async def test_the_watchdog_hears_of_it_again_and_again() -> None:

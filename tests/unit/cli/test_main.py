@@ -12,14 +12,14 @@ from alertbridge import __version__
 from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
-COMMANDS = ["init", "check", "explain", "serve", "simulate", "demo", "schema"]
+COMMANDS = ["init", "check", "test", "explain", "serve", "reload", "simulate", "demo", "schema"]
 
 
 def test_the_help_shows_the_way_and_every_command() -> None:
     output = CliRunner().invoke(group, ["--help"]).output
 
     way = output.partition("The way to your own:")[2].partition("Options:")[0]
-    assert [line.split()[1] for line in way.strip().splitlines()] == [*COMMANDS[:3], "simulate", "serve"]
+    assert [line.split()[1] for line in way.strip().splitlines()] == [*COMMANDS[:4], "simulate", "serve"]
     listed = output.partition("Commands:")[2].strip().splitlines()
     assert [line.split()[0] for line in listed] == COMMANDS
     assert not [line for line in listed if line.endswith("...")], "cut off"

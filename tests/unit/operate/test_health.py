@@ -4,7 +4,9 @@ import orjson
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
+from alertbridge.errors import Problem
 from alertbridge.operate.health import Health
+from tests.support.clock import NOON
 
 
 async def asked(health: Health, path: str) -> web.Response:
@@ -47,3 +49,19 @@ async def test_a_daemon_that_drains_is_healthy() -> None:
     health = Health(dead=list)
     health.draining()
     assert (await asked(health, "/-/healthy")).status == 200
+
+
+async def test_a_reload_that_failed_leaves_it_ready_and_is_told_until_one_succeeds() -> None:
+    health = Health(dead=list)
+    health.ready()
+    problem = Problem("alertbridge.yaml", 3, 5, "rules[0]", "no such key", "remove it")
+    health.not_reloaded([problem], at=NOON)
+    answer = await asked(health, "/-/ready")
+    assert answer.status == 200
+    assert (answer.text or "").splitlines() == [
+        "ready",
+        "the reload at 2026-01-01T12:00:00Z failed; the configuration before it goes on:",
+        "alertbridge.yaml:3:5: rules[0]: no such key; remove it",
+    ]
+    health.reloaded()
+    assert (await asked(health, "/-/ready")).text == "ready\n"

@@ -1,0 +1,128 @@
+"""The way from a command to the running daemon: where it listens, and with which token."""
+
+from __future__ import annotations
+
+import json
+import os
+import ssl
+from collections.abc import Mapping
+from http.client import HTTPException
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
+
+from pydantic import ValidationError
+from typing_extensions import override
+
+from alertbridge.config.explain import explain
+from alertbridge.config.files import MAIN, read_document
+from alertbridge.config.secret_reader import SecretReader
+from alertbridge.config.settings import ServerSettings, Settings
+from alertbridge.config.values import Folders
+from alertbridge.errors import AlertbridgeError, ConfigurationError, Problem
+
+_PATIENCE = 120.0  # seconds: many rules take a while
+
+
+class NoAnswer(AlertbridgeError):  # noqa: N818 - names what happened
+    """The daemon could not be asked."""
+
+
+class Caller:
+    """Asks the daemon whose main configuration file is at `path`, or at `url` (http or https) if that is given.
+
+    Only the section `server` of the file is needed, so that whatever is wrong elsewhere is for the daemon to say. Raises
+    ConfigurationError if that section cannot be used.
+    """
+
+    def __init__(self, path: Path, *, url: str | None) -> None:
+        self._server = _read_server(path) if url is None or path.exists() else ServerSettings()
+        if url is None and self._server.port == 0:
+            problem = Problem(str(path), 0, 0, "server.listen", "port 0 does not tell where the daemon is")
+            raise ConfigurationError((problem,))
+        self._pinned = url is None and self._server.tls is not None
+        self._url = (url or _address(self._server)).rstrip("/")
+
+    def post(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer. Raises NoAnswer."""
+        request = Request(f"{self._url}{path}?{urlencode(query)}", data=b"", method="POST")  # noqa: S310 - http or https
+        if self._server.admin_token is not None:
+            token = (
+                self._server.admin_token.reveal().encode().decode("latin-1")
+            )  # headers are bytes in disguise
+            request.add_header("Authorization", f"Bearer {token}")
+        opener = build_opener(ProxyHandler({}), _Straight(), HTTPSHandler(context=self._context()))
+        try:
+            with opener.open(request, timeout=_PATIENCE) as answer:
+                return answer.status, _json(answer.read())
+        except HTTPError as error:
+            with error:
+                return error.code, _json(error.read())
+        except (OSError, HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            raise NoAnswer(
+                f"no answer from {self._url}: {reason}; is the daemon running? --url says where"
+            ) from error
+
+    def _context(self) -> ssl.SSLContext:
+        """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's."""
+        context = ssl.create_default_context()
+        if self._pinned:
+            assert self._server.tls is not None
+            context.check_hostname = False
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+            context.load_verify_locations(self._server.tls.cert_file)
+        return context
+
+
+class _Straight(HTTPRedirectHandler):
+    """Follows no redirect: the token is meant for one address."""
+
+    @override
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _read_server(path: Path) -> ServerSettings:
+    document, problems = read_document(path, file=str(path), environ=os.environ, begin=MAIN)
+    if document is None:
+        raise ConfigurationError(problems)
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+    folders = Folders(path.absolute().parent, Path(credentials) if credentials else None)
+    data: Mapping[str, Any] = {"server": document.data.get("server") or {}}
+    secrets = SecretReader(folders=folders)
+    data = secrets.fill(document, Settings, data)
+    wrong = [*secrets.problems]
+    try:
+        settings = Settings.model_validate(data, context=folders)
+    except ValidationError as error:
+        wrong += explain(error, document=document, model=Settings)
+        raise ConfigurationError(tuple(wrong)) from None
+    if wrong:
+        raise ConfigurationError(tuple(wrong))
+    return settings.server
+
+
+def _address(server: ServerSettings) -> str:
+    """Where this machine reaches the daemon: an address that stands for all of them stands for the loopback one too."""
+    host = server.host
+    try:
+        parsed = ip_address(host)
+    except ValueError:
+        shown = host
+    else:
+        if parsed.is_unspecified:
+            parsed = ip_address("127.0.0.1" if parsed.version == 4 else "::1")  # noqa: PLR2004 - IPv4
+        shown = f"[{parsed}]" if parsed.version == 6 else str(parsed)  # noqa: PLR2004 - IPv6
+    return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}

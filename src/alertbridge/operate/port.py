@@ -1,0 +1,54 @@
+"""The port that everything is served on."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+
+from aiohttp import web
+
+from alertbridge.config.settings import ServerSettings, TlsSettings
+from alertbridge.problems import problem_middleware
+
+_HANDLERS_END = 5.0  # seconds that requests being answered may still take when the server stops
+_BACKLOG = 1024  # a storm opens hundreds of connections at once
+
+
+async def listen(routes: list[web.RouteDef], settings: ServerSettings) -> web.AppRunner:
+    """Serve `routes`, with or without TLS, until the runner's `cleanup`. Raises OSError if the address is not to be had."""
+    application = web.Application(middlewares=[problem_middleware])
+    application.add_routes(routes)
+    runner = web.AppRunner(
+        application,
+        access_log=None,
+        auto_decompress=False,
+        handle_signals=False,
+        shutdown_timeout=_HANDLERS_END,
+        logger=_quiet(),
+    )
+    await runner.setup()
+    site = web.TCPSite(
+        runner,
+        settings.host,
+        settings.port,
+        ssl_context=_tls(settings.tls) if settings.tls else None,
+        backlog=_BACKLOG,
+    )
+    await site.start()
+    return runner
+
+
+def _quiet() -> logging.Logger:
+    """A logger for aiohttp's server that says nothing: of a malformed request it would quote the headers."""
+    logger = logging.getLogger("alertbridge.http")
+    logger.setLevel(logging.CRITICAL + 1)
+    return logger
+
+
+def _tls(settings: TlsSettings) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(settings.cert_file, settings.key_file)
+    if settings.client_ca_file is not None:
+        context.load_verify_locations(settings.client_ca_file)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

@@ -1,0 +1,63 @@
+"""How `reload` finds the daemon; what it then says is in the acceptance tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from alertbridge.cli.caller import Caller
+from alertbridge.cli.main import group
+from alertbridge.errors import ConfigurationError
+
+
+def written(folder: Path, server: str) -> Path:
+    path = folder / "alertbridge.yaml"
+    path.write_text(f"server: {server}\nsources: nonsense\nrules: 7\n", encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        ("127.0.0.1:9797", "http://127.0.0.1:9797"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        ("[::]:9797", "http://[::1]:9797"),
+        ("[fd00::7]:9797", "http://[fd00::7]:9797"),
+        ("bridge.example:9797", "http://bridge.example:9797"),
+    ],
+)
+def test_the_daemon_is_where_it_listens_whatever_else_the_file_says(
+    tmp_path: Path, listen: str, url: str
+) -> None:
+    assert Caller(written(tmp_path, f'{{listen: "{listen}"}}'), url=None)._url == url
+
+
+def test_without_a_server_section_it_is_where_it_listens_by_default(tmp_path: Path) -> None:
+    assert Caller(written(tmp_path, ""), url=None)._url == "http://127.0.0.1:9797"
+
+
+@pytest.mark.parametrize(
+    ("server", "field"),
+    [
+        ('{listen: "127.0.0.1:0"}', "server.listen"),
+        ("{listen: here}", "server.listen"),
+        ("{admin_token_file: none}", "server.admin_token_file"),
+        ("nonsense", "server"),
+    ],
+)
+def test_a_server_section_that_leads_nowhere_is_named(tmp_path: Path, server: str, field: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Caller(written(tmp_path, server), url=None)
+
+    assert field in [problem.field for problem in refused.value.problems]
+
+
+def test_a_url_needs_no_configuration(tmp_path: Path) -> None:
+    assert Caller(tmp_path / "none.yaml", url="http://127.0.0.1:1/")._url == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd"])
+def test_what_is_no_address_is_wrong_usage(url: str) -> None:
+    assert CliRunner().invoke(group, ["reload", "--url", url]).exit_code == 2
