@@ -24,7 +24,7 @@ from alertbridge.deliver.fleet import Fleet
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
-from alertbridge.model import Event, Notification
+from alertbridge.model import DeliveryState, Event, Notification
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
@@ -36,12 +36,14 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import inbox, outbox, stranded
+from alertbridge.store import census, inbox, outbox, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _T = TypeVar("_T")
+
+_WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
 class App:
@@ -150,6 +152,11 @@ class App:
         undecided = await self._store.read(inbox.count_undecided)
         if interrupted or undecided:
             self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
+        counted = (await self._store.read(census.take)).deliveries
+        for name in {name for name, _ in counted} - self.configuration.settings.destinations.keys():
+            waiting = sum(counted.get((name, state), 0) for state in _WAITING)
+            if waiting:
+                self._log.warning("destination.gone", destination=name, waiting=waiting)
 
     def _make_parts(self, settings: Settings) -> None:
         self._fleet = Fleet(

@@ -176,6 +176,24 @@ def test_serve_logs_what_check_would_warn_of(folder: Path) -> None:
     assert "no rule matches every alert" in line["problem"]
 
 
+async def test_messages_for_a_destination_that_is_gone_are_told_of_at_the_start(daemon: Daemon) -> None:
+    await daemon.start()  # nobody listens where its destinations are
+    assert await daemon.post((PAYLOADS / "01-firing-single.json").read_bytes()) == 202
+    while not (await daemon.get("/api/v1/deliveries"))["items"]:  # noqa: ASYNC110 - another process is watched
+        await asyncio.sleep(0.02)
+    assert daemon.stop() == 0
+    text = daemon.configuration.read_text(encoding="utf-8")
+    daemon.configuration.write_text(
+        text.replace("elven:", "renamed:").replace("[elven,", "[renamed,"), encoding="utf-8"
+    )
+
+    await daemon.start()
+
+    lines = [json.loads(line) for line in daemon.log.read_text(encoding="utf-8").splitlines()]
+    (gone,) = (line for line in lines if line["event"] == "destination.gone")
+    assert (gone["destination"], gone["waiting"]) == ("elven", 1)
+
+
 async def test_a_second_daemon_on_the_same_database_is_refused_in_one_line(daemon: Daemon) -> None:
     await daemon.start()
 
