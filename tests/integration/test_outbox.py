@@ -44,8 +44,8 @@ def posting(
     )
 
 
-async def post(store: Store, *postings: Posting) -> None:
-    await store.write(lambda connection: outbox.post(connection, postings, now=NOON))
+async def post(store: Store, *postings: Posting, at: int = 0) -> None:
+    await store.write(lambda connection: outbox.post(connection, postings, now=NOON + at * SECOND))
 
 
 async def claim(
@@ -200,10 +200,18 @@ async def test_a_clock_that_was_set_back_puts_nothing_off_until_it_has_caught_up
     (first,) = await claim(store, at=3 * day, interval=60)
     await settle(store, first, at=3 * day)
     assert len(await claim(store, at=0, interval=60)) == 1
-    await post(store, posting("b", due=3 * day))
+    await post(store, posting("b", due=3 * day), at=3 * day)
     assert await claim(store, at=0) == []
     await store.write(lambda connection: outbox.recover(connection, now=NOON))
     assert len(await claim(store, at=0)) == 2
+
+
+async def test_a_restart_does_not_cut_a_long_reopen_window_short(store: Store) -> None:
+    week = 7 * 24 * 60 * 60
+    await post(store, posting("a", Action.RECORD, due=week))
+    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    assert await claim(store, at=week - 1) == []
+    assert len(await claim(store, at=week)) == 1
 
 
 async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -> None:

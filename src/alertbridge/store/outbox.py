@@ -14,7 +14,19 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, exists, func, insert, literal, select, type_coerce, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
@@ -72,7 +84,7 @@ class Result:
 _UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
 _AHEAD = (DeliveryState.PENDING, DeliveryState.SENDING)
 _PENDING = among(deliveries.c.state, DeliveryState.PENDING)
-_FARTHEST = timedelta(days=2)
+_FARTHEST = timedelta(days=2)  # no retry is put off that far
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
 _WITHDRAW = (
     update(deliveries)
@@ -261,7 +273,7 @@ def settle(connection: Connection, claimed: Claim, result: Result, *, now: datet
 def recover(connection: Connection, *, now: datetime) -> int:
     """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again.
 
-    What was put off farther than anything is, under a clock that has been set back since, is due now.
+    What was put off or posted under a clock that has been set back since is due now.
     """
     reason = "the daemon stopped while this was being sent; it may have arrived"
     connection.execute(
@@ -271,7 +283,12 @@ def recover(connection: Connection, *, now: datetime) -> int:
     )
     connection.execute(
         update(deliveries)
-        .where(_PENDING, deliveries.c.next_attempt_at > now + _FARTHEST)
+        .where(
+            _PENDING,
+            deliveries.c.next_attempt_at > now + _FARTHEST,
+            # One that was never tried may wait longer than that, for a `reopen_window`.
+            or_(deliveries.c.attempts > 0, deliveries.c.created_at > now),
+        )
         .values(next_attempt_at=now)
     )
     done = connection.execute(
