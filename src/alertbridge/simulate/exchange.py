@@ -59,13 +59,6 @@ class Reply:
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
-    """No answer at all: the connection is closed, or kept open for ever when `lasting`."""
-
-    lasting: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Refused:
     """A request that breaks what the vendor documents; the reason names the field or header."""
 
