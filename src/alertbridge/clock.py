@@ -38,3 +38,12 @@ class SystemClock:
     async def sleep(self, span: timedelta) -> None:
         """Return when `span` has passed."""
         await asyncio.sleep(max(0.0, span.total_seconds()))
+
+
+async def rest(clock: Clock, span: timedelta, *, until: asyncio.Event) -> None:
+    """Return when `span` has passed or `until` is set, whichever comes first."""
+    timer = asyncio.ensure_future(clock.sleep(span))
+    waking = asyncio.ensure_future(until.wait())
+    await asyncio.wait((timer, waking), return_when=asyncio.FIRST_COMPLETED)
+    timer.cancel()
+    waking.cancel()

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from alertbridge.chronicle import Chronicle, Decision, Input
-from alertbridge.clock import Clock
+from alertbridge.clock import Clock, rest
 from alertbridge.deliver.posting import Postings
 from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
@@ -144,11 +144,7 @@ class Decider:
     async def _rest(self) -> None:
         due = await self._store.read(ledger.next_doubt)
         span = _IDLE if due is None else min(_IDLE, max(timedelta(0), due - self._clock.now()))
-        timer = asyncio.ensure_future(self._clock.sleep(span))
-        waking = asyncio.ensure_future(self._wake.wait())
-        await asyncio.wait((timer, waking), return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        waking.cancel()
+        await rest(self._clock, span, until=self._wake)
 
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""

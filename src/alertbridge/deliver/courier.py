@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from alertbridge.clock import Clock
+from alertbridge.clock import Clock, rest
 from alertbridge.deliver.budget import RateLimit, available, next_start
 from alertbridge.deliver.retry import settle
 from alertbridge.deliver.standing import Standing, after
@@ -289,11 +289,7 @@ class Courier:
         else:
             due += await self._store.read(lambda connection: self._next_due(connection, now))
         span = max(timedelta(milliseconds=1), min(moment for moment in due if moment > now) - now)
-        timer = asyncio.ensure_future(self._clock.sleep(span))
-        waking = asyncio.ensure_future(self._wake.wait())
-        await asyncio.wait((timer, waking), return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        waking.cancel()
+        await rest(self._clock, span, until=self._wake)
 
     def _next_due(self, connection: Connection, now: datetime) -> list[datetime]:
         due = []

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from alertbridge.clock import Clock
+from alertbridge.clock import Clock, rest
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.store import retention
 from alertbridge.store.retention import Batch, Kind
@@ -53,7 +53,7 @@ class Pruner:
                 raise
             except StoreError as error:
                 self._log.warning("retention.failed", error=str(error))
-            await self._rest()
+            await rest(self._clock, _EVERY, until=self._stop)
 
     async def run_once(self) -> dict[str, int]:
         """Delete all that is due, and return how many rows of each kind that were."""
@@ -88,10 +88,3 @@ class Pruner:
         return await self._store.write(
             lambda connection: retention.remove(connection, kind, batch, before=before)
         )
-
-    async def _rest(self) -> None:
-        timer = asyncio.ensure_future(self._clock.sleep(_EVERY))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        await asyncio.wait((timer, stopping), return_when=asyncio.FIRST_COMPLETED)
-        timer.cancel()
-        stopping.cancel()
