@@ -79,6 +79,19 @@ class House:
         self.posted += 1
 
 
+def poison_the_alert_of_01(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the rules break on that one alert."""
+    rulebook = house.decider.bridge.rulebook
+    plan: Callable[..., object] = rulebook.plan
+
+    def breaks(alert: object) -> object:
+        if "bdc4a5686971790d" in str(alert):
+            raise ZeroDivisionError("on purpose")
+        return plan(alert)
+
+    monkeypatch.setattr(rulebook, "plan", breaks)
+
+
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
@@ -227,15 +240,7 @@ async def test_a_record_without_a_pull_request_is_held_and_names_what_is_missing
 async def test_an_event_that_cannot_be_decided_is_set_aside_and_the_others_go_on(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rulebook = house.decider.bridge.rulebook
-    plan: Callable[..., object] = rulebook.plan
-
-    def breaks(alert: object) -> object:
-        if "bdc4a5686971790d" in str(alert):
-            raise ZeroDivisionError("on purpose")
-        return plan(alert)
-
-    monkeypatch.setattr(rulebook, "plan", breaks)
+    poison_the_alert_of_01(house, monkeypatch)
     await house.accept("01", "21", "22")
     while await house.decider.run_once():
         pass
@@ -360,15 +365,7 @@ async def test_one_bad_event_among_many_is_found_in_few_rounds(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.accept(*[captured("21")] * 60, captured("01"), *[captured("22")] * 60)
-    rulebook = house.decider.bridge.rulebook
-    plan: Callable[..., object] = rulebook.plan
-
-    def breaks(alert: object) -> object:
-        if "bdc4a5686971790d" in str(alert):
-            raise ZeroDivisionError("on purpose")
-        return plan(alert)
-
-    monkeypatch.setattr(rulebook, "plan", breaks)
+    poison_the_alert_of_01(house, monkeypatch)
     rounds = 0
     while await house.decider.run_once():
         rounds += 1
