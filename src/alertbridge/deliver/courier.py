@@ -131,7 +131,9 @@ class Courier:
             room = min(room, 1 - len(self._flying))
         if room <= 0:
             return 0
-        claims = await self._store.write(lambda connection: self._claim(connection, now, room))
+        claims, expired = await self._store.write(lambda connection: self._claim(connection, now, room))
+        if expired:
+            self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
         for claim in claims:
             task = asyncio.create_task(self._carry(claim))
             self._flying.add(task)
@@ -146,18 +148,19 @@ class Courier:
         now = self._clock.now()
         return available(limit, outbox.recent_starts(connection, self.name, since=now - limit.per), now)
 
-    def _claim(self, connection: Connection, now: datetime, room: int) -> list[Claim]:
+    def _claim(self, connection: Connection, now: datetime, room: int) -> tuple[list[Claim], int]:
+        """What is ours to send now, and how many records were held too long: said once that is on disk."""
+        expired = 0
         if self.policy.hold_for is not None:
             expired = outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
-            if expired:
-                self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
         if not self.standing.may_send(now):  # an answer may have paused it while this waited for the writer
-            return []
+            return [], expired
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
         if most <= 0:
-            return []
-        return outbox.claim(connection, self.name, now=now, most=most, key_interval=self.policy.key_interval)
+            return [], expired
+        interval = self.policy.key_interval
+        return outbox.claim(connection, self.name, now=now, most=most, key_interval=interval), expired
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
