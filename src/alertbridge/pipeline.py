@@ -151,7 +151,7 @@ class Decider:
         bridge, now = self.bridge, self._clock.now()
         doubted = ledger.due_doubts(connection, now=now, most=most)
         events = inbox.undecided(connection, most=most - len(doubted), most_bytes=_MOST_BYTES)
-        inputs = [second_thought(bridge, alert) for alert in doubted]
+        inputs = [second_thought(bridge, alert, at=now) for alert in doubted]
         inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
         if not inputs:
             return []
@@ -170,7 +170,7 @@ class Decider:
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
             )
-            changes = render(bridge.rulebook, changes)
+            changes = render(bridge.rulebook, changes, at=heard_at)
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
@@ -222,14 +222,14 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
         said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     heard, failures = [], []
     for alert in said.alerts:
-        plan = bridge.rulebook.plan(alert)
+        plan = bridge.rulebook.plan(alert, at=event.received_at)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
 
 
-def render(rulebook: Rulebook, changes: Changes) -> Changes:
-    """The same changes, with the content of every incident that opened."""
+def render(rulebook: Rulebook, changes: Changes, *, at: datetime) -> Changes:
+    """The same changes, with the content of every incident that opened by what was heard then."""
     if not changes.opened:
         return changes
     rendered = {
@@ -239,6 +239,7 @@ def render(rulebook: Rulebook, changes: Changes) -> Changes:
                 alert,
                 rule=changes.incidents[identifier].rule,
                 destination=changes.incidents[identifier].destination,
+                at=at,
             ),
         )
         for identifier, alert in changes.opened.items()
@@ -246,9 +247,9 @@ def render(rulebook: Rulebook, changes: Changes) -> Changes:
     return replace(changes, incidents={**changes.incidents, **rendered})
 
 
-def second_thought(bridge: Bridge, alert: Alert) -> Input:
-    """The input that a doubt is when it has run out: the alert, and what the rules want for it now."""
-    plan = bridge.rulebook.plan(alert)
+def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
+    """The input that a doubt is when it has run out: the alert, and what the rules want for it at that time."""
+    plan = bridge.rulebook.plan(alert, at=at)
     heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
     return Input(None, (heard,), 0, timedelta(0), ())
 

@@ -82,7 +82,8 @@ def explain(
     parts = bridge(configuration)
     now = SystemClock().now()
     if file is None:
-        seen = foresight.foresee_all(parts, _notification(labels, annotations, source=name, now=now))
+        said = _notification(labels, annotations, source=name, now=now)
+        seen = foresight.foresee_all(parts, said, at=now)
     else:
         with click.open_file(file, "rb") as stream:
             body = stream.read()

@@ -22,7 +22,7 @@ from alertbridge.model import (
 )
 from alertbridge.pipeline import Bridge
 from alertbridge.rules.condition import AnyOf, written
-from alertbridge.rules.reason import Failure, Verdict, verdicts
+from alertbridge.rules.reason import Failure, Inactive, Verdict, verdicts
 
 _INCIDENT = "<id of the incident>"  # given when it opens
 _UNKNOWN_YET = ("resolution_time",)  # what an incident that is still open cannot have
@@ -73,27 +73,27 @@ class Foresight:
 def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
     """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody."""
     said = bridge.feeds[source].parser.parse(body, source=source, received_at=received_at)
-    return foresee_all(bridge, said)
+    return foresee_all(bridge, said, at=received_at)
 
 
-def foresee_all(bridge: Bridge, said: Notification) -> Foresight:
-    """Each alert looked at alone, as if nothing had been heard before."""
-    return Foresight(tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated)
+def foresee_all(bridge: Bridge, said: Notification, *, at: datetime) -> Foresight:
+    """Each alert looked at alone, heard at that instant, as if nothing had been heard before."""
+    return Foresight(tuple(_fate(bridge, alert, at) for alert in said.alerts), said.truncated)
 
 
-def _fate(bridge: Bridge, alert: Alert) -> Fate:
-    plan = bridge.rulebook.plan(alert)
-    tellings = tuple(_telling(bridge, alert, intent) for intent in plan.intents)
+def _fate(bridge: Bridge, alert: Alert, at: datetime) -> Fate:
+    plan = bridge.rulebook.plan(alert, at=at)
+    tellings = tuple(_telling(bridge, alert, intent, at) for intent in plan.intents)
     failures = [f"{rule}: {name}: {sentence}" for (rule, name), sentence in plan.failures.items()]
     for one in tellings:
         place = f"{one.intent.rule}: send.{one.intent.destination}"
         failures += [f"{place}.{name}: {sentence}" for name, sentence in one.content.failures.items()]
-    reasons = verdicts(bridge.rulebook.rules, alert)
+    reasons = verdicts(bridge.rulebook, alert, at=at)
     return Fate(alert, reasons, plan.rules, plan.dropped, tellings, tuple(failures))
 
 
-def _telling(bridge: Bridge, alert: Alert, intent: Intent) -> Telling:
-    content = bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination)
+def _telling(bridge: Bridge, alert: Alert, intent: Intent, at: datetime) -> Telling:
+    content = bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination, at=at)
     action = _action(alert, intent)
     composed = bridge.destinations[intent.destination].compose(
         Message(
@@ -118,7 +118,8 @@ def _action(alert: Alert, intent: Intent) -> Action:
 def as_json(seen: Foresight) -> JSON:
     """For programs; an alert's `messages` say `when`: now, or on close.
 
-    Of its `rules`, `matched` is null for those that are not reached.
+    Of its `rules`, `matched` is null for those that are not reached, `set` says what one that matches has set, and
+    `failed` why one does not match.
     """
     return {"alerts": [_fate_json(fate) for fate in seen.fates], "truncated": seen.truncated}
 
@@ -151,7 +152,11 @@ def _fate_json(fate: Fate) -> JSON:
 
 def _verdict_json(verdict: Verdict) -> JSON:
     said: dict[str, JSON] = {"name": verdict.rule, "matched": verdict.matched}
-    if verdict.failure is not None:
+    if verdict.sets:
+        said["set"] = verdict.sets
+    if isinstance(verdict.failure, Inactive):
+        said["failed"] = {"active": list(verdict.failure.windows), "actual": verdict.failure.windows}
+    elif verdict.failure is not None:
         said["failed"] = _failure_json(verdict.failure)
     return said
 
@@ -196,19 +201,42 @@ def _rules(fate: Fate) -> str:
     if not fate.rules:
         return "none matches, so it goes nowhere"
     names = ", ".join(fate.rules)
+    if not fate.dropped and not fate.tellings:
+        return f"{names}: it only sets values, and no other matches, so it goes nowhere"
     return f"{names}, which drops it on purpose" if fate.dropped else names
 
 
 def _reasons(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
     for verdict in verdicts:
         if verdict.matched:
-            yield f"    {click.style('matches', fg='green')} {verdict.rule}"
+            yield f"    {click.style('matches', fg='green')} {verdict.rule}{_what_is_set(verdict)}"
+        elif isinstance(verdict.failure, Inactive):
+            yield f"    no      {verdict.rule}: {_when_active(verdict.failure)}"
         elif verdict.failure is not None:
             yield f"    no      {verdict.rule}: {_why(verdict.failure)}"
             yield from _why_none(verdict.failure, 14)
     unreached = [verdict.rule for verdict in verdicts if verdict.matched is None]
     if unreached:
         yield f"    not reached: {', '.join(unreached)}"
+
+
+def _what_is_set(verdict: Verdict) -> str:
+    each = [
+        f"removes {printable(subject)}"
+        if value is None
+        else f'sets {printable(subject)} = "{_shortened(value)}"'
+        for subject, value in verdict.sets.items()
+    ]
+    return f": {', '.join(each)}" if each else ""
+
+
+def _when_active(inactive: Inactive) -> str:
+    return f"it is active {' or '.join(inactive.windows)}, and now it is {_now(inactive)}"
+
+
+def _now(inactive: Inactive) -> str:
+    """What the clocks of the windows show, each once."""
+    return " or ".join(dict.fromkeys(inactive.windows.values()))
 
 
 def _why(failure: Failure) -> str:

@@ -26,11 +26,11 @@ def _gaps(main: Document, settings: Settings, rulebook: Rulebook) -> Iterator[Pr
         yield main.problem(
             ("destinations",), "there is no destination: nothing can be told", "add one", level=_WARNING
         )
-    if not any(not rule.when.parts for rule in rulebook.rules):
+    if not any(rule.settles and not rule.when.parts and not rule.active for rule in rulebook.rules):
         yield main.problem(
             ("rules",),
             "no rule matches every alert: what no rule matches goes nowhere",
-            "end the rules with one that has no `when`",
+            "end the rules with one that sends or drops and has neither `when` nor `active`",
             level=_WARNING,
         )
 

@@ -14,21 +14,26 @@ from alertbridge.config.settings import Settings
 from alertbridge.config.templates import TemplateReader
 from alertbridge.errors import Problem
 from alertbridge.rules.condition import All, read_condition
+from alertbridge.rules.enrichment import Enrichment
+from alertbridge.rules.lookup import Columns, Table
 from alertbridge.rules.rulebook import Rule, Rulebook, Service
-from alertbridge.rules.template import IDENTITY_NAMES, SERVICE_NAMES
+from alertbridge.rules.template import CONTENT_NAMES, IDENTITY_NAMES, SERVICE_NAMES, Template
 
 
 class Compiler:
     """Compiles the rules of one file after the other and collects their `problems`.
 
     `destinations` leads from names to types, to the empty text where the type is not known;
-    `severities` are the words explained under that name.
+    `severities` are the words explained under that name, `columns` are those of the lookup tables.
     """
 
-    def __init__(self, *, destinations: Mapping[str, str], severities: Iterable[str]) -> None:
+    def __init__(
+        self, *, destinations: Mapping[str, str], severities: Iterable[str], columns: Columns
+    ) -> None:
         self.problems: list[Problem] = []
         self._destinations = destinations
         self._severities = tuple(severities)
+        self._columns = columns
         self._places: dict[str, str] = {}  # a rule's name to where it stands first
 
     @property
@@ -38,7 +43,7 @@ class Compiler:
 
     def rules(self, document: Document, settings: Sequence[RuleSettings] | None) -> tuple[Rule, ...]:
         """The rules of one file, in order; none where `settings` is None because the file did not validate."""
-        reader = TemplateReader(document)
+        reader = TemplateReader(document, columns=self._columns)
         sends = SendReader(reader=reader, destinations=self._destinations, severities=self._severities)
         rules: list[Rule] = []
         written = document.data.get("rules")
@@ -66,6 +71,7 @@ class Compiler:
         service_template = (
             reader.read(service_path, service, names=SERVICE_NAMES) if isinstance(service, str) else None
         )
+        sets = _enrichment(reader, (*path, "set"), data.get("set"))
         send = sends.read((*path, "send"), data.get("send"), settings)
         if settings is None:
             return None
@@ -79,6 +85,8 @@ class Compiler:
             continues=settings.continues,
             reopen_window=settings.reopen_window,
             min_duration=settings.min_duration,
+            sets=sets if settings.sets else None,
+            active=tuple(one.window for one in settings.active),
         )
 
     def _check_name(self, reader: TemplateReader, path: Path, name: Data) -> None:
@@ -103,10 +111,30 @@ def _when(reader: TemplateReader, path: Path, data: Mapping[str, Data]) -> All:
     return condition
 
 
+def _enrichment(reader: TemplateReader, path: Path, data: Data) -> Enrichment:
+    """What a rule sets; labels may become part of keys, and so they are made of what keys may be made of."""
+    written = data if isinstance(data, dict) else {}
+
+    def templates(where: str, names: frozenset[str]) -> dict[str, Template]:
+        entries = written.get(where)
+        found = {
+            name: reader.read((*path, where, name), text, names=names)
+            for name, text in (entries.items() if isinstance(entries, dict) else ())
+        }
+        return {name: template for name, template in found.items() if template is not None}
+
+    return Enrichment(templates("labels", IDENTITY_NAMES), templates("annotations", CONTENT_NAMES))
+
+
 def rulebook(
-    rules: tuple[Rule, ...], *, settings: Settings, destinations: Mapping[str, str], digest: str
+    rules: tuple[Rule, ...],
+    *,
+    settings: Settings,
+    destinations: Mapping[str, str],
+    tables: Iterable[Table],
+    digest: str,
 ) -> Rulebook:
-    """The rules with the catalogue and the destinations that they refer to."""
+    """The rules with the catalogue, the tables and the destinations that they refer to."""
     return Rulebook(
         rules=rules,
         severities=settings.severities,
@@ -116,4 +144,5 @@ def rulebook(
         },
         targets={name: TARGETS[kind] for name, kind in destinations.items()},
         hash=digest,
+        tables=tables,
     )

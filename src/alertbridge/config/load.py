@@ -4,6 +4,7 @@ read        each file into a Document: data with places            files.py, par
 choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
+look up     the tables for templates                               tables.py, csv_table.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
@@ -35,6 +36,7 @@ from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
+from alertbridge.config.tables import TableReader
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
@@ -49,7 +51,7 @@ class Configuration:
     """A configuration that can be used.
 
     `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
-    hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
+    hexadecimal digits, of the names and contents of `files`, lookup tables among them, comments and secrets left out. `secret_files` leads from
     a setting such as `destinations.elven.url` to the file that holds it.
     """
 
@@ -105,25 +107,27 @@ class _Loading:
         data = secrets.fill(main, Settings, data)
         settings = self._validate(Settings, main, data)
         self.findings.add([*problems, *secrets.problems])
+        tables = self._tables(main)
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
-        compiler = Compiler(destinations=destinations, severities=words(main, "severities"))
-        rules = compiler.rules(main, settings.rules if settings else None)
-        for document, part in zip(rule_files.values(), parts, strict=True):
-            rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add(compiler.problems)
+        written = [(main, settings), *zip(rule_files.values(), parts, strict=True)]
+        compiler = Compiler(
+            destinations=destinations, severities=words(main, "severities"), columns=tables.columns
+        )
+        rules = self._compile(compiler, written)
         self._check_reach([main, *rule_files.values()], rules)
         self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
             return None
-        trials = placed(main, settings.tests)
-        for document, part in zip(rule_files.values(), parts, strict=True):
-            trials += placed(document, part.tests if part else ())
+        trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
         settings = _merged(settings, [part for part in parts if part is not None])
-        files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
+        files: dict[Path, object] = {self._base / self._path.name: data}
+        files |= {path: one.data for path, one in rule_files.items()} | tables.files
         digest = _digest(files, self._base)
-        book = rulebook(rules, settings=settings, destinations=destinations, digest=digest)
+        book = rulebook(
+            rules, settings=settings, destinations=destinations, tables=tables.tables, digest=digest
+        )
         return Configuration(
             settings=settings,
             rulebook=book,
@@ -135,6 +139,16 @@ class _Loading:
             secret_files=secrets.files,
             trials=trials,
         )
+
+    def _compile(
+        self, compiler: Compiler, written: Iterable[tuple[Document, Settings | RuleFile | None]]
+    ) -> tuple[Rule, ...]:
+        """The rules of all files, in order."""
+        rules: tuple[Rule, ...] = ()
+        for document, part in written:
+            rules += compiler.rules(document, part.rules if part else None)
+        self.findings.add(compiler.problems)
+        return rules
 
     def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
@@ -158,12 +172,22 @@ class _Loading:
         self.findings.add(problems)
         documents: dict[Path, Document] = {}
         for path in paths:
-            inside = path.is_relative_to(self._base)
-            file = self._path.parent / path.relative_to(self._base) if inside else path
-            document = self._read(path, str(file), RULES)
+            document = self._read(path, self._shown(path), RULES)
             if document is not None:
                 documents[path] = document
         return documents
+
+    def _tables(self, main: Document) -> TableReader:
+        tables = TableReader(
+            base=self._base, shown=self._shown, environ=self._environ, findings=self.findings
+        )
+        tables.read(main)
+        return tables
+
+    def _shown(self, path: Path) -> str:
+        """The file's name as the operator would write it."""
+        inside = path.is_relative_to(self._base)
+        return str(self._path.parent / path.relative_to(self._base) if inside else path)
 
     def _validate(self, model: type[_S], document: Document, data: Mapping[str, Any]) -> _S | None:
         try:
@@ -180,7 +204,7 @@ def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
     return settings.model_copy(update={"rules": rules, "tests": tests})
 
 
-def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:
+def _digest(files: Mapping[Path, object], base: Path) -> str:
     """SHA-256 over names and data; Secrets show as asterisks in it."""
     contents = [[os.path.relpath(path, base), data] for path, data in files.items()]
     return hashlib.sha256(json.dumps(contents, sort_keys=True, default=str).encode()).hexdigest()

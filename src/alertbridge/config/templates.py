@@ -5,14 +5,16 @@ from __future__ import annotations
 from alertbridge.config.document import Data, Document, Path
 from alertbridge.config.refuse import kind
 from alertbridge.errors import Problem, RefusedText, TemplateError
-from alertbridge.rules.template import CONTENT_NAMES, Template
+from alertbridge.rules.lookup import Columns
+from alertbridge.rules.template import CONTENT_NAMES, NO_TABLES, Template
 
 
 class TemplateReader:
-    """Compiles the texts of one document and collects its `problems`."""
+    """Compiles the texts of one document and collects its `problems`; `columns` are those of the lookup tables."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, *, columns: Columns = NO_TABLES) -> None:
         self.document = document
+        self._columns = columns
         self.problems: list[Problem] = []
         self._compiled: dict[tuple[str, frozenset[str]], Template] = {}  # many rules say the same
 
@@ -27,7 +29,9 @@ class TemplateReader:
         template = self._compiled.get((data, names))
         if template is None:
             try:
-                template = self._compiled[data, names] = Template.compile(data, names=names)
+                template = self._compiled[data, names] = Template.compile(
+                    data, names=names, columns=self._columns
+                )
             except TemplateError as error:
                 self.refuse_text(path, error)
         return template

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import NoReturn
+from types import MappingProxyType
+from typing import Final, NoReturn
 
 import jinja2
 from jinja2 import meta, nodes
@@ -14,13 +15,14 @@ from jinja2 import meta, nodes
 from alertbridge.errors import RenderingFailed, TemplateError
 from alertbridge.rules.filters import METER
 from alertbridge.rules.grammar import Metering, check
+from alertbridge.rules.lookup import Columns, check_lookups
 from alertbridge.rules.meter import Meter, bounded
 from alertbridge.rules.sandbox import Sandbox
 
 MAX_LENGTH = 10_000
 
 # A service may be part of a key, and a key must not change while the alert fires.
-SERVICE_NAMES = frozenset(["labels", "source", "fingerprint"])
+SERVICE_NAMES = frozenset(["labels", "source", "fingerprint", "lookup"])
 IDENTITY_NAMES = SERVICE_NAMES | {"service"}
 CONTENT_NAMES = IDENTITY_NAMES | {
     "annotations",
@@ -31,6 +33,8 @@ CONTENT_NAMES = IDENTITY_NAMES | {
     "group",
     "external_url",
 }
+
+NO_TABLES: Final[Columns] = MappingProxyType({})
 
 _JINJA = re.compile(r"\{[{%#]")
 _GO_TEMPLATE = re.compile(r"\{\{-?\s*(?:[.$]|range\b|if\b|end\b)")
@@ -48,8 +52,8 @@ class Template:
     _program: jinja2.Template | None = field(repr=False, compare=False)
 
     @classmethod
-    def compile(cls, text: str, *, names: frozenset[str]) -> Template:
-        """The template written as `text`, which may use `names` only.
+    def compile(cls, text: str, *, names: frozenset[str], columns: Columns = NO_TABLES) -> Template:
+        """The template written as `text`, which may use `names` only, and of `lookup` these tables' `columns`.
 
         Raises TemplateError for wrong syntax, unknown names and what templates must not do.
         """
@@ -59,7 +63,7 @@ class Template:
         if not _JINJA.search(text):
             return cls(text, text.strip(), frozenset(), None)
         try:
-            return _compiled(text, names)
+            return _compiled(text, names, columns)
         except jinja2.TemplateSyntaxError as error:
             remedy = (
                 "this is Jinja2, not Go: write {{ labels.severity }}" if _GO_TEMPLATE.search(text) else ""
@@ -90,13 +94,14 @@ class Template:
         return "".join(pieces).strip()
 
 
-def _compiled(text: str, names: frozenset[str]) -> Template:
+def _compiled(text: str, names: frozenset[str], columns: Columns) -> Template:
     def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
         raise TemplateError(problem, remedy, _line(text, node.lineno or 1))
 
     tree = _SANDBOX.parse(text)
     check(tree, filters=_SANDBOX.filters, tests=_SANDBOX.tests, refuse=refuse)
     used = _used_names(tree, text, names)
+    check_lookups(tree, text, columns)
     Metering().visit(tree)
     tree.set_environment(_SANDBOX)
     return Template(text, None, used, _SANDBOX.from_string(tree))
@@ -154,7 +159,7 @@ def _why_not(name: str, names: frozenset[str]) -> str:
     if names <= SERVICE_NAMES:
         return f"a service may be part of a key and is built from identity only, because {name} would change while the alert fires"
     if names <= IDENTITY_NAMES:
-        return f"a key is built from identity only, because {name} would change while the alert fires"
+        return f"a key, or a label that may be part of one, is built from identity only, because {name} would change while the alert fires"
     return f"{name} is not available here"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +206,65 @@ def test_dropped_and_unmatched_alerts_say_so(configuration: Path) -> None:
     (told,) = explained(configuration, other)["alerts"]
     assert (told["dropped"], told["messages"]) == (False, [])
     assert [rule["matched"] for rule in told["rules"]] == [False, False]
+
+
+ENRICHED = """
+rules:
+  - name: tag
+    set: {labels: {team: web, env: ""}, annotations: {runbook: "https://{{ labels.team }}"}}
+  - {name: never, when: team = web, active: {hours: 08:00-08:01, timezone: NEVER}, send: [elven]}
+  - {name: other, when: team != web, send: [elven]}
+  - {name: web, when: [team = web, env = "", x != y], send: [elven]}
+"""
+
+
+def enriched(configuration: Path) -> None:
+    """Rules of which one is only active at another hour than now."""
+    away = (datetime.now(UTC).hour + 24 - 20) % 24  # so that it is 20:00 there
+    zone = f"Etc/GMT+{away}" if away <= 12 else f"Etc/GMT-{24 - away}"
+    rules = configuration.parent / "rules.d" / "20-payments.yaml"
+    rules.write_text(ENRICHED.replace("NEVER", zone), encoding="utf-8")
+
+
+def test_rules_are_judged_by_what_was_set_and_by_the_time(configuration: Path) -> None:
+    enriched(configuration)
+
+    output = explain(configuration, "--labels", "alertname=Down,team=payments,env=prod").output
+
+    assert (
+        '    matches tag: sets labels.team = "web", removes labels.env, '
+        'sets annotations.runbook = "https://web"\n'
+    ) in output
+    assert re.search(
+        r"    no      never: it is active 08:00-08:01 Etc/\S+, and now it is \w+ 20:\d\d Etc/", output
+    )
+    assert '    no      other: team != "web", but the alert has team = "web"\n' in output
+    assert "    matches web\n" in output
+
+
+def test_for_programs_a_rule_says_what_it_set_and_when_it_is_active(configuration: Path) -> None:
+    enriched(configuration)
+
+    (told,) = explained(configuration, firing(alertname="Down", team="payments"))["alerts"]
+    tag, never, _, web, *_ = told["rules"]
+
+    assert tag["set"] == {"labels.team": "web", "annotations.runbook": "https://web"}
+    assert never["matched"] is False
+    (window,) = never["failed"]["active"]
+    assert window.startswith("08:00-08:01 Etc/")
+    assert " 20:" in never["failed"]["actual"][window]
+    assert web == {"name": "web", "matched": True}
+    assert told["labels"] == {"alertname": "Down", "team": "payments"}
+
+
+def test_an_alert_for_which_values_are_only_set_goes_nowhere_and_that_is_said(configuration: Path) -> None:
+    for path in configuration.parent.glob("rules.d/*"):
+        path.write_text("rules: []", encoding="utf-8")
+    enriched(configuration)
+
+    output = explain(configuration, "--labels", "alertname=Down,x=y").output
+
+    assert "  rule: tag: it only sets values, and no other matches, so it goes nowhere\n" in output
 
 
 def test_a_template_that_fails_is_shown_with_its_rule_and_field(configuration: Path) -> None:

@@ -433,6 +433,11 @@ def test_an_inline_secret_does_not_change_the_hash(tmp_path: Path) -> None:
         (SMALL + CATCH_ALL, []),
         (SMALL, ["rules: no rule matches every alert"]),
         (SMALL + "rules: [{name: a, when: [b = c], drop: true}]\n", ["rules: no rule matches every alert"]),
+        (SMALL + "rules: [{name: a, set: {labels: {b: c}}}]\n", ["rules: no rule matches every alert"]),
+        (
+            SMALL + "rules: [{name: a, active: {days: mon-sun}, drop: true}]\n",
+            ["rules: no rule matches every alert"],
+        ),
         (
             SMALL + CATCH_ALL + "server: {listen: '0.0.0.0:9797'}\n",
             ["server.admin_token: without a token", "sources.prod: anyone who reaches the port"],
