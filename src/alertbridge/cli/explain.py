@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ from alertbridge.model import Alert, AlertStatus, Notification
 if TYPE_CHECKING:
     from alertbridge.config.load import Configuration
 
+_INSTANT = "write for example 2026-01-05T02:30:00+01:00"
 _BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
 
@@ -34,12 +35,23 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
     return pairs
 
 
+def _instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    try:
+        moment = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f'"{text}" is not an instant; {_INSTANT}') from None
+    if moment is not None and moment.tzinfo is None:
+        raise click.BadParameter(f'"{text}" has no offset from UTC; {_INSTANT}')
+    return moment and moment.astimezone(UTC)
+
+
 @click.command(
     cls=Taught,
     examples=(
         "alertbridge explain notification.json",
         'echo \'{"alerts": [{"status": "firing", "labels": {"alertname": "Down"}}]}\' | alertbridge explain -',
         'alertbridge explain --labels alertname=Down,severity=page --annotations "summary=web-1 is down"',
+        "alertbridge explain --at 2026-01-05T02:30:00+01:00 notification.json",
     ),
 )
 @click.argument(
@@ -56,6 +68,12 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
     "--annotations", metavar="NAME=VALUE,...", multiple=True, callback=_pairs, help="Its annotations."
 )
 @click.option("--source", metavar="NAME", help="The source it comes from; needed where there are several.")
+@click.option(
+    "--at",
+    metavar="INSTANT",
+    callback=_instant,
+    help="When it is heard, which matters to rules with time windows; now unless said.",
+)
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def explain(
@@ -63,6 +81,7 @@ def explain(
     labels: dict[str, str],
     annotations: dict[str, str],
     source: str | None,
+    at: datetime | None,
     config: Path,
     *,
     as_json: bool,
@@ -80,15 +99,15 @@ def explain(
     configuration = load_or_exit(config)
     name = _source(configuration, source)
     parts = bridge(configuration)
-    now = SystemClock().now()
+    at = at or SystemClock().now()
     if file is None:
-        said = _notification(labels, annotations, source=name, now=now)
-        seen = foresight.foresee_all(parts, said, at=now)
+        said = _notification(labels, annotations, source=name, at=at)
+        seen = foresight.foresee_all(parts, said, at=at)
     else:
         with click.open_file(file, "rb") as stream:
             body = stream.read()
         try:
-            seen = foresight.foresee(parts, body, source=name, received_at=now)
+            seen = foresight.foresee(parts, body, source=name, received_at=at)
         except MalformedBody as error:
             read = "standard input" if file == "-" else file
             raise click.ClickException(f"{read}: {error}; the daemon would answer 400") from error
@@ -107,9 +126,9 @@ def _check_usage(file: str | None, labels: Mapping[str, str], annotations: Mappi
 
 
 def _notification(
-    labels: Mapping[str, str], annotations: Mapping[str, str], *, source: str, now: datetime
+    labels: Mapping[str, str], annotations: Mapping[str, str], *, source: str, at: datetime
 ) -> Notification:
-    """One alert that begins to fire now."""
+    """One alert that begins to fire then."""
     from alertbridge.sources.alertmanager import fingerprint  # noqa: PLC0415 - see `explain`
 
     alert = Alert(
@@ -118,7 +137,7 @@ def _notification(
         status=AlertStatus.FIRING,
         labels=labels,
         annotations=annotations,
-        starts_at=now,
+        starts_at=at,
         ends_at=None,
     )
     return Notification((alert,))

@@ -192,7 +192,7 @@ def _fate_text(fate: Fate, number: int, count: int) -> Iterator[str]:
     for one in fate.tellings:
         yield from _telling_text(one)
     for sentence in fate.failures:
-        said = f"a template failed and its default was taken: {printable(sentence)}"
+        said = f"a template failed and was passed over: {printable(sentence)}"
         yield click.style(f"  {said}", fg="yellow")
     yield ""
 
@@ -231,7 +231,7 @@ def _what_is_set(verdict: Verdict) -> str:
 
 
 def _when_active(inactive: Inactive) -> str:
-    return f"it is active {' or '.join(inactive.windows)}, and now it is {_now(inactive)}"
+    return f"it is active {' or '.join(inactive.windows)}, and there it is {_now(inactive)}"
 
 
 def _now(inactive: Inactive) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,8 +116,6 @@ class _Loading:
             destinations=destinations, severities=words(main, "severities"), columns=tables.columns
         )
         rules = self._compile(compiler, written)
-        self._check_reach([main, *rule_files.values()], rules)
-        self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
             return None
         trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
@@ -141,13 +139,16 @@ class _Loading:
         )
 
     def _compile(
-        self, compiler: Compiler, written: Iterable[tuple[Document, Settings | RuleFile | None]]
+        self, compiler: Compiler, written: Sequence[tuple[Document, Settings | RuleFile | None]]
     ) -> tuple[Rule, ...]:
-        """The rules of all files, in order."""
+        """The rules of all files, in order, with the tests held against them."""
         rules: tuple[Rule, ...] = ()
         for document, part in written:
             rules += compiler.rules(document, part.rules if part else None)
         self.findings.add(compiler.problems)
+        main, *rule_files = [document for document, _ in written]
+        self._check_reach([main, *rule_files], rules)
+        self._check_trials(main, rule_files, rules=compiler.rule_names)
         return rules
 
     def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
