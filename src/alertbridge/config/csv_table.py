@@ -123,7 +123,8 @@ class CsvTable:
 
     def _refuse_ragged(self, record: _Record, missing: int) -> None:
         expected = len(self.columns)
-        problem = f"the row has {len(record.cells)} cells, and the header {expected}"
+        number = len(record.cells)
+        problem = f"the row has {number} cell{'' if number == 1 else 's'}, and the header {expected}"
         if missing > 0:
             self._refuse(record.line, 1, problem, "write a comma for every cell that is empty")
         else:

@@ -134,7 +134,7 @@ class RuleSettings(Section):
     )
     key: Text | None = Field(
         None,
-        description="What ties opening and closing together; may use labels, source, fingerprint and service.",
+        description="What ties opening and closing together; may use labels, source, fingerprint, service and lookup.",
         examples=["{{ labels.cluster }}/{{ labels.alertname }}"],
     )
     service: Text | None = Field(

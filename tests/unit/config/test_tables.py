@@ -108,7 +108,7 @@ OWNERS = "owners.csv:"
         (
             "service,team\na\nb,c,d,e\n,f\nb,\nb,x\n",
             [
-                "2:1: the row has 1 cells, and the header 2; write a comma for every cell that is empty",
+                "2:1: the row has 1 cell, and the header 2; write a comma for every cell that is empty",
                 (
                     "3:5: the row has 4 cells, and the header 2; put a cell that holds a comma in double quotes, "
                     "or remove what is too much"

@@ -362,3 +362,12 @@ def test_a_test_begins_when_it_says_and_need_not_name_rules_that_only_set(
     (result,) = results(configure(tmp_path, f"{TIMED}tests:\n{tests}"))
 
     assert (not result.differences) is passes, result.differences
+
+
+def test_rules_that_only_set_and_rules_with_windows_are_covered_when_they_match(tmp_path: Path) -> None:
+    tests = indent(f"- name: a test\n  alert: {DOWN}\n  start: {DAY}\n  expect: {{rule: day}}\n", "  ")
+    configuration = configure(tmp_path, f"{TIMED}tests:\n{tests}")
+    coverage = cover(bridge(configuration), results(configuration))
+
+    assert coverage.reached == ("tag", "day")
+    assert coverage.unreached == ("never", "night")
