@@ -20,15 +20,17 @@ class Enrichment:
     labels: Mapping[str, Template]
     annotations: Mapping[str, Template]
 
-    def applied(self, subject: Subject, fail: Fail) -> Subject:
+    def applied(self, subject: Subject, *, service: Callable[[Subject], str], fail: Fail) -> Subject:
         """The subject with all that is set; a template that fails leaves its label or annotation as it was.
 
-        The labels are made of the alert as it came; the annotations see them.
+        The labels are made of the alert as it came; the annotations see them. `service` says which one is concerned.
         """
         if self.labels:
+            subject.service = service(subject)
             labels = _set("labels", subject.alert.labels, self.labels, subject, fail)
             subject = subject.having(labels=labels)
         if self.annotations:
+            subject.service = service(subject)
             annotations = _set("annotations", subject.alert.annotations, self.annotations, subject, fail)
             subject = subject.having(annotations=annotations)
         return subject

@@ -196,8 +196,8 @@ class Rulebook:
         for rule in self._rules:
             if rule.matches(subject.alert, at):
                 if rule.sets is not None:
-                    subject.service = _service(rule, subject, failures)
-                    subject = rule.sets.applied(subject, partial(_note, failures, rule))
+                    service = partial(_service, rule, failures=failures)
+                    subject = rule.sets.applied(subject, service=service, fail=partial(_note, failures, rule))
                 yield rule, subject
                 if rule.ends:
                     return

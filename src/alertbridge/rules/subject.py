@@ -35,8 +35,8 @@ class Subject:
     def having(
         self, *, labels: Mapping[str, str] | None = None, annotations: Mapping[str, str] | None = None
     ) -> Subject:
-        """The same alert with these labels or annotations instead of its own."""
-        changed = Subject(
+        """The same alert with these labels or annotations instead of its own; its service is not said yet."""
+        return Subject(
             replace(
                 self.alert,
                 labels=self.alert.labels if labels is None else labels,
@@ -44,8 +44,6 @@ class Subject:
             ),
             self._tables,
         )
-        changed.service = self._service
-        return changed
 
     def text(self, template: Template) -> str:
         """What the template gives for this alert; raises RenderingFailed."""

@@ -99,6 +99,17 @@ def test_the_service_of_the_rule_is_what_its_own_templates_see() -> None:
     assert only(plan(first, rule("b", key="{{ labels.x }}/{{ service }}"))).key == "demo/checkout"
 
 
+def test_annotations_see_the_service_that_the_labels_now_say() -> None:
+    sets = enrichment(
+        {"service": "search", "was": "{{ service }}"}, {"now": "{{ labels.was }} {{ service }}"}
+    )
+    send = {"elven": Send(fields={"title": template("{{ annotations.now }}")}, severity=None)}
+    content = rulebook(rule("a", sets=sets, send=send)).render(
+        alert(), rule="a", destination="elven", at=STARTED
+    )
+    assert content.fields["title"] == "checkout search"
+
+
 def test_a_template_that_fails_leaves_the_label_as_it_was_and_is_noted() -> None:
     found = plan(
         tag(labels={"team": "{{ 1 / 0 }}", "new": "{{ 1 / 0 }}", "job": "x"}),
