@@ -36,7 +36,7 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import census, inbox, outbox, stranded
+from alertbridge.store import census, dispatch, inbox, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
@@ -148,7 +148,7 @@ class App:
 
     async def _recover(self) -> None:
         now = self._clock.now()
-        interrupted = await self._store.write(lambda connection: outbox.recover(connection, now=now))
+        interrupted = await self._store.write(lambda connection: dispatch.recover(connection, now=now))
         undecided = await self._store.read(inbox.count_undecided)
         if interrupted or undecided:
             self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)

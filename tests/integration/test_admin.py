@@ -21,7 +21,8 @@ from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.store import outbox
-from alertbridge.store.outbox import Posting, Result
+from alertbridge.store.dispatch import Result
+from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DAY, DECIDED, MINUTE, Stock, serving
