@@ -225,7 +225,7 @@ def severity_words() -> str:
 
 def listings() -> str:
     """By what each listing can be filtered."""
-    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS)
+    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS, query.AUDIT)
     return table(
         ("listing", "filters", "`state` is one of"),
         (

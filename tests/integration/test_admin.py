@@ -524,7 +524,9 @@ async def test_every_admin_route_is_guarded(
                 async with client.get(f"/api/v1/{target}", headers=headers) as answer:
                     assert answer.status == status, target
                     assert ("WWW-Authenticate" in answer.headers) is (status == 401)
-    assert len(routes) == 8
+        async with client.get("/api/v1/audit", headers=headers) as answer:
+            assert answer.status == status
+    assert len(routes) == 9
 
 
 async def test_health_and_metrics_are_open_to_everybody(stock: Stock) -> None:

@@ -81,13 +81,14 @@ class Stock:
         opened_at: datetime | None = None,
         closed_at: datetime | None = None,
         reopen_until: datetime | None = None,
+        reporting: Reporting = Reporting.LIFECYCLE,
         members: Iterable[tuple[str, str]] = (("prod", "f1"),),
     ) -> str:
         opened_at = opened_at or self.clock.now()
         incident = Incident(
             id=self.new_id("i"),
             destination=destination,
-            reporting=Reporting.LIFECYCLE,
+            reporting=reporting,
             key=key,
             rule="payments",
             rules_hash="abc",

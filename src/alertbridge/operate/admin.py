@@ -1,4 +1,4 @@
-"""The admin API that reads: events, incidents, deliveries and destinations, as JSON."""
+"""The admin API that reads: events, incidents, deliveries, destinations and the audit, as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Station:
 
 
 class Admin:
-    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}` and `/{id}` of each.
+    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}`, `/{id}` of each, and `GET /api/v1/audit`.
 
     `stations` is looked at anew for each request. `guard` decides who may ask.
     """
@@ -67,6 +67,7 @@ class Admin:
         for listing, page, find in _KEPT:
             handlers[f"/{listing.name}"] = partial(self._list, listing, page)
             handlers[f"/{listing.name}/{{id}}"] = partial(self._show, listing, find)
+        handlers["/audit"] = partial(self._list, query.AUDIT, listings.list_audit)
         handlers["/destinations"] = self._list_destinations
         handlers["/destinations/{id}"] = self._show_destination
         return [web.get(f"/api/v1{path}", self._guard.wrap(handler)) for path, handler in handlers.items()]
