@@ -168,7 +168,12 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
         "opened_at": "2026-01-01T12:00:00Z",
         "closed_at": None,
         "service": "checkout",
-        "content": {"fields": {"title": "Down"}, "origins": {"title": "rule"}, "failures": {}},
+        "content": {
+            "fields": {"title": "Down"},
+            "origins": {"title": "rule"},
+            "failures": {},
+            "speaker": {"source": "prod", "fingerprint": "f1"},
+        },
         "alerts": alerts,
     }
     assert await desk.get("incidents/i01") == shown

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
-from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting
+from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting, Severity
 from alertbridge.store import outbox
 from alertbridge.store.outbox import Posting
 
@@ -99,22 +99,36 @@ class Postings:
         if destination is None:
             note = f"destination {incident.destination} is no longer configured; this was never sent"
             return Composed({}), DeliveryState.DEAD, note
-        composed = destination.compose(
-            Message(
-                incident=incident.id,
-                key=incident.key,
-                action=announcement.action,
-                severity=announcement.severity,
-                content=incident.content,
-                opened_at=incident.opened_at,
-                closed_at=incident.closed_at,
-            )
-        )
+        composed = destination.compose(_message(incident, announcement.action, announcement.severity))
         if announcement.skipped:
             return composed, DeliveryState.SKIPPED, announcement.skipped
         if composed.missing:
             return composed, DeliveryState.HELD, f"missing: {', '.join(composed.missing)}"
         return composed, DeliveryState.PENDING, None
+
+
+def alarms_differ(destinations: Mapping[str, Destination], before: Incident, after: Incident) -> bool:
+    """Whether the alarm of an incident says something else by now; never where it is told of only when it is over."""
+    destination = destinations.get(after.destination)
+    if destination is None or after.reporting is Reporting.RECORD:
+        return False
+    if (before.content, before.severity) == (after.content, after.severity):
+        return False
+    known = replace(after, content=before.content, severity=before.severity)
+    said, now = (destination.compose(_message(one, Action.ALARMED, one.severity)) for one in (known, after))
+    return said != now
+
+
+def _message(incident: Incident, action: Action, severity: Severity) -> Message:
+    return Message(
+        incident=incident.id,
+        key=incident.key,
+        action=action,
+        severity=severity,
+        content=incident.content,
+        opened_at=incident.opened_at,
+        closed_at=incident.closed_at,
+    )
 
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)

@@ -202,6 +202,7 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
             "fields": incident.content.fields,
             "origins": incident.content.origins,
             "failures": incident.content.failures,
+            "speaker": incident.content.speaker and incident.content.speaker._asdict(),
         },
     }
 
@@ -223,8 +224,12 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_window=row.reopen_window,
         min_duration=row.min_duration,
         reopen_until=row.reopen_until,
-        content=Content(**row.content),
+        content=_content(**row.content),
     )
+
+
+def _content(*, speaker: dict[str, str] | None = None, **stored: Any) -> Content:
+    return Content(**stored, speaker=AlertId(**speaker) if speaker else None)
 
 
 def _believed(row: Row[Any]) -> Known:
