@@ -64,10 +64,9 @@ class Postings:
         """Enter everything into the outbox, in the caller's transaction."""
         outbox.withdraw(connection, self._overtaken, now=self._now)
         outbox.post(connection, self._postings, now=self._now)
-        for posting in self._postings:
-            over = posting.action is Action.RESOLVED and posting.state in _UNSENT
-            if over and posting.destination in self._collapsing:
-                outbox.collapse(connection, posting.incident, now=self._now)
+        over = (one for one in self._postings if one.action is Action.RESOLVED and one.state in _UNSENT)
+        ended = dict.fromkeys(one.incident for one in over if one.destination in self._collapsing)
+        outbox.collapse(connection, ended, now=self._now)
 
     def _overtake(self, incident: str, action: Action) -> None:
         self._overtaken[incident, action] = None
