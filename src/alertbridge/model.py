@@ -161,15 +161,17 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The rendered fields of an incident, frozen at its opening.
+    """The rendered fields of an incident, frozen at its opening unless its rule says `resend: change`.
 
     `origins` says for every field where its value came from: `rule`, `label`, `annotation`, `service` or
-    `default`. `failures` holds one sentence per field whose template failed and fell back.
+    `default`. `failures` holds one sentence per field whose template failed and fell back. `speaker` is the alert
+    that they were rendered from; None where that was not noted.
     """
 
     fields: Mapping[str, JSON] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    speaker: AlertId | None = None
 
 
 @dataclass(frozen=True, slots=True)

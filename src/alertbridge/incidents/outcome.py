@@ -40,6 +40,22 @@ def announce(before: Incident | None, after: Incident) -> list[Announcement]:
     return said
 
 
+def may_differ(before: Incident | None, after: Incident) -> bool:
+    """Whether `after` is to be told again where anything that is sent differs from what `before` has said."""
+    return before is not None and after.open and after.resend is Resend.CHANGE
+
+
+def speaker(incident: Incident, members: Mapping[AlertId, Member]) -> AlertId:
+    """The alert that an open incident is told of: the one that spoke last while it fires, then the one firing longest.
+
+    So the texts do not go to and fro between two members that both fire.
+    """
+    last = incident.content.speaker
+    if last is not None and last in members and members[last].firing:
+        return last
+    return min((member.starts_at, member.alert) for member in members.values() if member.firing)[1]
+
+
 def _rises(before: Incident, after: Incident) -> bool:
     return after.open and after.resend is not Resend.NEVER and after.peak > before.peak
 

@@ -156,6 +156,17 @@ class Rulebook:
             entry=self._catalogue.get(subject.service, {}),
         )
 
+    def render_anew(self, alert: Alert, *, rule: str, destination: str, before: Content) -> Content:
+        """What is said to the destination about the alert, now that `before` was said of its incident.
+
+        It is `before` itself where the rule does not exist any more, or does not send there any more.
+        """
+        known = self._by_name.get(rule)
+        if known is None or destination not in known.send:
+            return before
+        now = self.render(alert, rule=rule, destination=destination)
+        return render.renewed(self._fields[destination], before=before, now=now)
+
     def _matching(self, alert: Alert) -> Iterator[Rule]:
         """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
         for rule in self._rules:

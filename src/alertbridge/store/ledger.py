@@ -216,7 +216,12 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
 
 
 def _content_values(content: Content) -> dict[str, Any]:
-    return {"fields": content.fields, "origins": content.origins, "failures": content.failures}
+    return {
+        "fields": content.fields,
+        "origins": content.origins,
+        "failures": content.failures,
+        "speaker": content.speaker and content.speaker._asdict(),
+    }
 
 
 def _incident(row: Row[Any]) -> Incident:
@@ -236,8 +241,12 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_window=row.reopen_window,
         min_duration=row.min_duration,
         reopen_until=row.reopen_until,
-        content=Content(**row.content),
+        content=_content(**row.content),
     )
+
+
+def _content(*, speaker: dict[str, str] | None = None, **stored: Any) -> Content:
+    return Content(**stored, speaker=AlertId(**speaker) if speaker else None)
 
 
 def _believed(row: Row[Any]) -> Known:
