@@ -131,7 +131,7 @@ class _Loading:
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=advise(main, settings, book),
+            warnings=self.findings.ordered(advise([main, *rule_files.values()], settings, book)),
             secret_files=secrets.files,
             trials=trials,
         )
