@@ -41,8 +41,6 @@ def find_unknown_words(
         document, path = places[rule.name]
         asked = [each for each in _asked(document.at((*path, "when")), (*path, "when")) if each.value]
         yield from _sources(document, asked, settings)
-        if rule.drop:
-            continue
         said = document.at((*path, "service"))
         if rule.service is None:
             services = asked if _looks_up(rule, settings) else []
