@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from alertbridge.config.document import Document
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import rule_places
-from alertbridge.config.vocabulary import find_unknown_words
+from alertbridge.config.unknown_words import find_unknown_words
 from alertbridge.errors import Problem
 from alertbridge.rules.rulebook import Rulebook
 
