@@ -44,8 +44,9 @@ N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 	KILLS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_kills.py
 
-bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, interleaved
+bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, and what many rules cost; interleaved
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.rules
 
 lock: $(VENV)/.dev  ## renew the lock files (needs the network)
 	$(BIN)/python -m pip install --quiet uv

@@ -7,7 +7,7 @@ validate    sections and rules                                     settings.py, 
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
-advise      what works and is still worth a warning                advice.py
+advise      what works and is still worth a warning                advice.py, unknown_words.py
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class _Loading:
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=advise(main, settings, book),
+            warnings=self.findings.ordered(advise([main, *rule_files.values()], settings, book)),
             secret_files=secrets.files,
             trials=trials,
         )

@@ -13,6 +13,7 @@ from alertbridge.errors import RenderingFailed
 from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, Severity
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
+from alertbridge.rules.index import RuleIndex
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.subject import Subject
 from alertbridge.rules.template import Template
@@ -101,6 +102,7 @@ class Rulebook:
         hash: str,  # noqa: A002 - the word used for it everywhere
     ) -> None:
         self._rules = rules
+        self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
         self._by_name = {rule.name: rule for rule in rules}
         self._words = SeverityWords(severities)
@@ -169,7 +171,8 @@ class Rulebook:
 
     def _matching(self, alert: Alert) -> Iterator[Rule]:
         """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
-        for rule in self._rules:
+        for position in self._index.candidates(alert):
+            rule = self._rules[position]
             if rule.when.matches(alert):
                 yield rule
                 if rule.ends:

@@ -178,7 +178,7 @@ RULES = [
     Case("  - name: a\n    drop: true\n    when: [{or: [a = b]}]\n", 4, "rules[0].when[0]", "or", 'did you mean "any"?'),
     Case("  - name: a\n    send: [elven]\n    key: '{{ annotations.x }}'\n", 4, "rules[0].key", "identity", "labels"),
     Case("  - name: a\n    send: [elven]\n    service: '{{ annotations.x }}'\n", 4, "rules[0].service", "identity", "labels"),
-    Case("  - name: a\n    send: [elven]\n    key: '{{ labels.x '\n", 4, "rules[0].key", "template syntax", "correct the text"),
+    Case("  - name: a\n    send: [elven]\n    key: '{{ labels.x '\n", 4, "rules[0].key", "template syntax", "a value is written {{"),
     Case("  - name: a\n    send: [elven]\n    key: 5\n", 4, "rules[0].key", "expected text, got a number", "quotes"),
     Case("  - name: a\n    send: [elven]\n    continue: on\n", 4, "rules[0].continue", "true or false", "true or false"),
     Case("  - name: a\n    send: [elven]\n    reopen_windo: 5m\n", 4, "rules[0].reopen_windo", "unknown key", 'did you mean "reopen_window"?'),
