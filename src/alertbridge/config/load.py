@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -43,6 +43,7 @@ from alertbridge.model import JSON, Secret
 from alertbridge.rules.rulebook import Rule, Rulebook
 
 _S = TypeVar("_S", bound=Section)
+_MOST_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +78,18 @@ class UnusableConfigurationError(ConfigurationError):
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     """The configuration in the main file at `path` and the rule files that it names.
 
+    If files change meanwhile, they are all read again, so that nothing is made of half of what was and half of what is.
+
     Raises:
         UnusableConfigurationError: with every mistake found, sorted by file and line.
     """
+    tries = 1
     loading = _Loading(path, environ)
     configuration = loading.configuration()
+    while tries < _MOST_TRIES and loading.reader.sight.again() != loading.reader.sight:
+        tries += 1
+        loading = _Loading(path, environ)
+        configuration = loading.configuration()
     problems = loading.findings.all()
     if configuration is None or problems:
         assert problems, "what is not usable has a reason"

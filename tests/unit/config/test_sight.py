@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from alertbridge.config.load import UnusableConfigurationError, load
 from alertbridge.config.places import find_places
@@ -76,6 +77,46 @@ def test_what_cannot_be_used_has_looked_at_every_file_too(
     before = sight_of(folder)
     (folder / also).write_text("rules: []", encoding="utf-8")
     assert str(folder / also) in before.differing(before.again())
+
+
+class ChangesMeanwhile(dict[str, str]):
+    """An environment that is asked for something while the main file is being read, and lets all files change then."""
+
+    def __init__(self, change: Callable[[], object]) -> None:
+        super().__init__(WORD="high")
+        self._change = change
+
+    @override
+    def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        if key == "WORD":
+            self._change()
+        return super().get(key, default)
+
+
+def test_files_that_change_while_they_are_read_are_all_read_again(folder: Path) -> None:
+    main = (folder / "main.yaml").read_text(encoding="utf-8") + 'severities: {page: "${WORD}"}\n'
+    (folder / "main.yaml").write_text(main, encoding="utf-8")
+
+    def change() -> None:
+        (folder / "main.yaml").write_text(main.replace("44", "55"), encoding="utf-8")
+        (folder / "rules.d" / "10.yaml").write_text(RULES.replace("everything", "second"), encoding="utf-8")
+
+    found = load(folder / "main.yaml", environ=ChangesMeanwhile(change))
+
+    assert found.rulebook.rules[0].name == "second"
+    assert found.settings.services["checkout"].pr_number == "55"
+    assert found.sight.again() == found.sight
+
+
+def test_files_that_never_stay_the_same_are_used_as_they_are(folder: Path) -> None:
+    main = (folder / "main.yaml").read_text(encoding="utf-8") + 'severities: {page: "${WORD}"}\n'
+    (folder / "main.yaml").write_text(main, encoding="utf-8")
+    numbers = iter(range(100))
+
+    def change() -> None:
+        (folder / "main.yaml").write_text(f"{main}# {next(numbers)}", encoding="utf-8")
+
+    assert load(folder / "main.yaml", environ=ChangesMeanwhile(change)).rulebook.rules
 
 
 def test_a_pipe_is_not_read_twice(tmp_path: Path) -> None:
