@@ -211,7 +211,7 @@ class Operator:
 
     async def _until(self, **wanted: float) -> None:
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(40):
                 while await self._metrics() != wanted:  # noqa: ASYNC110 - another process is watched
                     await asyncio.sleep(0.02)
         except TimeoutError:

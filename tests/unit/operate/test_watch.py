@@ -75,7 +75,7 @@ class Bench:
         return await looking
 
     async def until(self, holds: Callable[[], Any], *, advancing: bool = False) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not holds():
                 await asyncio.sleep(0.005)
                 if advancing:
@@ -166,7 +166,7 @@ async def test_what_the_kernel_tells_of_is_looked_at_at_once_and_a_close_ends_it
     bench.clock.advance(QUIET)
     await bench.until(lambda: bench.read == ["first", "second"])
     bench.watcher.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await running
 
 
