@@ -100,7 +100,8 @@ class AlertId(NamedTuple):
 class Alert:
     """One normalised alert inside an event.
 
-    `ends_at` is set exactly when `status` is resolved; neither instant lies after the moment of receipt.
+    `ends_at` is set exactly when `status` is resolved; neither instant lies after the moment of receipt. `inferred`
+    says that no source has said so: it was concluded.
     """
 
     source: str
@@ -113,6 +114,7 @@ class Alert:
     generator_url: str = ""
     group: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
+    inferred: bool = False
 
     @property
     def id(self) -> AlertId:
@@ -135,12 +137,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body."""
+    """One accepted request body; or, where `inferred` says why, what was concluded without one, in Alertmanager's shape."""
 
     id: str
     source: str
     received_at: datetime
     body: bytes
+    inferred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +211,7 @@ class Message:
     content: Content
     opened_at: datetime
     closed_at: datetime | None
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, 
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
+from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store import inbox, ledger
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
@@ -40,6 +41,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _POSTPONED = timedelta(hours=1)
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
+_CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
 _BREATH = timedelta(
@@ -219,9 +221,11 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+        parser = _CONCLUDED if event.inferred else feed.parser
+        said = parser.parse(event.body, source=event.source, received_at=event.received_at)
     heard, failures = [], []
-    for alert in said.alerts:
+    alerts = [replace(alert, inferred=True) for alert in said.alerts] if event.inferred else said.alerts
+    for alert in alerts:
         plan = bridge.rulebook.plan(alert)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]

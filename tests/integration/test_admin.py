@@ -100,6 +100,7 @@ async def test_an_event_is_shown_with_what_became_of_its_alerts(desk: Desk) -> N
         "rules_hash": "abc",
         "truncated": 3,
         "error": None,
+        "inferred": None,
         "body": '{"version":"4"}',
         "body_truncated": False,
     }
@@ -155,6 +156,7 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "status": "firing",
             "starts_at": "2026-01-01T12:00:00Z",
             "ends_at": None,
+            "inferred": False,
         }
         for name in ("f1", "f2")
     ]
@@ -169,6 +171,7 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
         "opened_at": "2026-01-01T12:00:00Z",
         "closed_at": None,
         "service": "checkout",
+        "inferred": False,
         "content": {
             "fields": {"title": "Down"},
             "origins": {"title": "rule"},

@@ -128,6 +128,7 @@ def message(incident: Incident, action: Action, severity: Severity) -> Message:
         content=incident.content,
         opened_at=incident.opened_at,
         closed_at=incident.closed_at,
+        inferred=incident.inferred,
     )
 
 

@@ -113,7 +113,9 @@ class _Draft:
         leaving = [(incident, member) for incident, member in firing if member.starts_at <= ended]
         effects = []
         for incident, member in leaving:
-            self._put_member(replace(member, firing=False, ends_at=ended, last_seen=self._now))
+            self._put_member(
+                replace(member, firing=False, ends_at=ended, last_seen=self._now, inferred=alert.inferred)
+            )
             effects.append((incident.id, Effect.LEFT))
         if leaving or (known and known.firing and not firing):
             self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=ended)
@@ -197,7 +199,13 @@ class _Draft:
             return incident.id, Effect.REPEATED
         self._put_member(
             replace(
-                member, firing=True, severity=severity, starts_at=start, ends_at=None, last_seen=self._now
+                member,
+                firing=True,
+                severity=severity,
+                starts_at=start,
+                ends_at=None,
+                last_seen=self._now,
+                inferred=False,
             )
         )
         return incident.id, Effect.REFIRED

@@ -21,11 +21,13 @@ def fold(incident: Incident, members: Mapping[AlertId, Member]) -> Incident:
             opened_at=min(incident.opened_at, *(member.starts_at for member in firing)),
             closed_at=None,
             reopen_until=None,
+            inferred=False,
         )
     ends = [member.ends_at for member in members.values() if member.ends_at is not None]
     closed_at = max(incident.opened_at, *ends) if ends else incident.opened_at
     reopen_until = closed_at + incident.reopen_window if incident.reopen_window else None
-    return replace(incident, closed_at=closed_at, reopen_until=reopen_until)
+    inferred = any(member.inferred for member in members.values())
+    return replace(incident, closed_at=closed_at, reopen_until=reopen_until, inferred=inferred)
 
 
 def announce(before: Incident | None, after: Incident) -> list[Announcement]:

@@ -20,7 +20,7 @@ class Incident:
     Key, rule and the rule's choices are those of the moment of opening and never change; nor does the content, unless
     one of those choices is `resend: change`. `severity` is the
     highest of the members that fire, `peak` the highest ever reached. `opened_at` is the earliest start of a
-    member, `closed_at` the latest end, None while open. A closed incident may be opened again until `reopen_until`.
+    member, `closed_at` the latest end, None while open; `inferred` says that an end was concluded and never heard. A closed incident may be opened again until `reopen_until`.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Incident:
     min_duration: timedelta = timedelta(0)
     reopen_until: datetime | None = None
     content: Content = field(default_factory=Content)
+    inferred: bool = False
 
     @property
     def open(self) -> bool:
@@ -67,6 +68,7 @@ class Member:
     starts_at: datetime
     ends_at: datetime | None
     last_seen: datetime
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,6 +212,7 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
         "min_duration": incident.min_duration,
         "reopen_until": incident.reopen_until,
         "content": _content_values(incident.content),
+        "inferred": incident.inferred,
     }
 
 
@@ -241,6 +242,7 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_window=row.reopen_window,
         min_duration=row.min_duration,
         reopen_until=row.reopen_until,
+        inferred=row.inferred,
         content=_content(**row.content),
     )
 
@@ -263,6 +265,7 @@ def _member_values(member: Member) -> dict[str, Any]:
         "starts_at": member.starts_at,
         "ends_at": member.ends_at,
         "last_seen": member.last_seen,
+        "inferred": member.inferred,
     }
 
 
@@ -275,6 +278,7 @@ def _member(row: Row[Any]) -> Member:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         last_seen=row.last_seen,
+        inferred=row.inferred,
     )
 
 
