@@ -1,9 +1,11 @@
 """From files to a Configuration, or to every mistake in them at once.
 
 read        each file into a Document: data with places            files.py, parse.py
+defaults    what each rule takes from its file's `defaults:`       defaults.py
 choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
+name        the templates that others use by name                  named.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
@@ -24,11 +26,13 @@ from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
 from alertbridge.config.compile import Compiler, rulebook
+from alertbridge.config.defaults import with_defaults
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
 from alertbridge.config.kinds import choose_types, destination_types, words
+from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
@@ -40,6 +44,7 @@ from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret
 from alertbridge.rules.rulebook import Rule, Rulebook
+from alertbridge.rules.severity import SeverityWords
 
 _S = TypeVar("_S", bound=Section)
 
@@ -80,7 +85,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
 
 
 def json_schema() -> dict[str, JSON]:
-    """The JSON Schema of a main file; a rule file is one that holds `rules` and `tests` only."""
+    """The JSON Schema of a main file; a rule file holds `rules`, `defaults`, `templates` and `tests` only."""
     return describe()
 
 
@@ -108,11 +113,15 @@ class _Loading:
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
-        compiler = Compiler(destinations=destinations, severities=words(main, "severities"))
+        severities = SeverityWords(settings.severities if settings else {})
+        named = NamedTemplates([main, *rule_files.values()], severities=severities)
+        compiler = Compiler(
+            destinations=destinations, severities=words(main, "severities"), vocabulary=named.vocabulary
+        )
         rules = compiler.rules(main, settings.rules if settings else None)
         for document, part in zip(rule_files.values(), parts, strict=True):
             rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add(compiler.problems)
+        self.findings.add([*named.problems, *compiler.problems])
         self._check_reach([main, *rule_files.values()], rules)
         self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
@@ -131,7 +140,7 @@ class _Loading:
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=advise(main, settings, book),
+            warnings=(*advise(main, settings, book), *named.unused(compiler.used)),
             secret_files=secrets.files,
             trials=trials,
         )
@@ -151,7 +160,7 @@ class _Loading:
     def _read(self, path: Path, file: str, begin: str) -> Document | None:
         document, problems = read_document(path, file=file, environ=self._environ, begin=begin)
         self.findings.read(file, problems)
-        return document
+        return with_defaults(document) if document is not None else None
 
     def _rule_files(self, main: Document) -> dict[Path, Document]:
         paths, problems = find_rule_files(main, path=self._base / self._path.name)
