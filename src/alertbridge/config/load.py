@@ -53,7 +53,7 @@ _S = TypeVar("_S", bound=Section)
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
+    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
     hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
     a setting such as `destinations.elven.url` to the file that holds it.
     """
@@ -183,10 +183,11 @@ class _Loading:
 
 
 def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
-    """The settings with the rules and tests of all files."""
+    """The settings with the rules, templates and tests of all files."""
     rules = settings.rules + tuple(rule for part in parts for rule in part.rules)
+    templates = settings.templates | {name: text for part in parts for name, text in part.templates.items()}
     tests = settings.tests + tuple(test for part in parts for test in part.tests)
-    return settings.model_copy(update={"rules": rules, "tests": tests})
+    return settings.model_copy(update={"rules": rules, "templates": templates, "tests": tests})
 
 
 def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:
