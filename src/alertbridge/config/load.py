@@ -42,7 +42,7 @@ from alertbridge.config.shadows import find_shadows
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
-from alertbridge.model import JSON, Secret
+from alertbridge.model import JSON, Secret, Severity
 from alertbridge.rules.rulebook import Rule, Rulebook
 from alertbridge.rules.severity import SeverityWords
 
@@ -53,9 +53,9 @@ _S = TypeVar("_S", bound=Section)
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
-    hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
-    a setting such as `destinations.elven.url` to the file that holds it.
+    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `hash` is the
+    SHA-256, in hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files`
+    leads from a setting such as `destinations.elven.url` to the file that holds it.
     """
 
     settings: Settings
@@ -113,11 +113,10 @@ class _Loading:
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
-        severities = SeverityWords(settings.severities if settings else {})
-        named = NamedTemplates([main, *rule_files.values()], severities=severities)
-        compiler = Compiler(
-            destinations=destinations, severities=words(main, "severities"), vocabulary=named.vocabulary
-        )
+        explained = words(main, "severities")
+        meant = settings.severities if settings else dict.fromkeys(explained, Severity.MODERATE)
+        named = NamedTemplates([main, *rule_files.values()], severities=SeverityWords(meant))
+        compiler = Compiler(destinations=destinations, severities=explained, vocabulary=named.vocabulary)
         rules = compiler.rules(main, settings.rules if settings else None)
         for document, part in zip(rule_files.values(), parts, strict=True):
             rules += compiler.rules(document, part.rules if part else None)

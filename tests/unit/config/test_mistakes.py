@@ -308,3 +308,10 @@ def test_a_mistake_in_a_template_is_not_told_again_of_those_that_use_it(tmp_path
     (found,) = mistakes(tmp_path, main=main + "defaults: {key: '{{ templates.b }}'}\n")
 
     assert found.field == "templates.a"
+
+
+def test_a_word_for_a_severity_is_known_to_templates_whatever_else_is_wrong(tmp_path: Path) -> None:
+    main = GOOD + "severities: {ticket: low}\nlog: {level: inof}\n"
+    (found,) = mistakes(tmp_path, main=main + "templates: {a: \"{{ labels.x | severity('ticket') }}\"}\n")
+
+    assert found.field == "log.level"
