@@ -8,6 +8,7 @@ by hand. Run it as `.venv/bin/python docs/generate.py`; `tests/unit/test_docs.py
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,10 @@ from alertbridge.rules import filters, sandbox, severity
 from alertbridge.rules.template import CONTENT_NAMES, IDENTITY_NAMES, SERVICE_NAMES
 
 DOCS: Final = Path(__file__).parent
+if str(DOCS.parent) not in sys.path:
+    sys.path.append(str(DOCS.parent))
+from docs.filter_examples import EXAMPLES  # noqa: E402 - to be found when this is run as a script, too
+
 _PART: Final = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[a-z ]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
@@ -209,6 +214,20 @@ def paragraph(several: Iterable[str]) -> str:
     return words(sorted(several)) + "\n"
 
 
+def filter_examples() -> str:
+    """What the filters of this product make of an alert."""
+    rows = (
+        (
+            f"`{each.template}`",
+            words(f"{name}: {value}" for name, value in each.alert.items()) or "any",
+            f"`{each.result}`",
+        )
+        for examples in EXAMPLES.values()
+        for each in examples
+    )
+    return table(("template", "alert", "result"), rows)
+
+
 def severity_words() -> str:
     """What the usual words for severities mean."""
     known = severity.SeverityWords({})
@@ -294,6 +313,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "configuration": configuration,
     "elven fields": lambda: fields_of("elven"),
+    "filter examples": filter_examples,
     "filters": lambda: paragraph(
         name for name in filters.allowed_filters(sandbox.Sandbox()) if name.isidentifier()
     ),

@@ -421,3 +421,17 @@ async def test_a_template_that_fails_is_counted_and_the_alert_goes_on(house: Hou
     (delivery,) = await house.rows("deliveries")
     assert json.loads(str(delivery["payload"]))["title"] == "High error rate on checkout"
     assert house.metrics.template_failures.labels("broken", "title")._value.get() == 1
+
+
+async def test_a_named_template_that_fails_is_counted_for_the_field_that_uses_it(house: House) -> None:
+    house.use("""
+    templates: {title: "{{ templates.broken }}", broken: "{{ 1 // 0 }}"}
+    defaults: {send: {elven: {title: "{{ templates.title }}"}}}
+    rules: [{name: all, send: [elven]}]
+    """)
+    await house.hear("01")
+    (delivery,) = await house.rows("deliveries")
+    assert json.loads(str(delivery["payload"]))["title"] == "High error rate on checkout"
+    assert house.metrics.template_failures.labels("all", "title")._value.get() == 1
+    (incident,) = await house.rows("incidents")
+    assert "in templates.title: in templates.broken: " in str(incident["content"])

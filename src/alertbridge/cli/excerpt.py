@@ -10,7 +10,9 @@ _BEFORE: Final = 60
 _CUT: Final = "…"
 
 # Where no secret belongs. Elsewhere a value may be one, or one that went astray, so only its key is shown.
-_OPEN: Final = re.compile(r"(rules|tests|services|severities|rules_files|log)\b|server\.listen$")
+_OPEN: Final = re.compile(
+    r"(rules|defaults|templates|tests|services|severities|rules_files|log)\b|server\.listen$"
+)
 _SECRET: Final = re.compile(
     r"""(token|passw\w*|secret|credentials?|api_?key|(?<![\w-])(url|proxy))['"]?\s*:|://[^/\s]*@""",
     re.IGNORECASE,

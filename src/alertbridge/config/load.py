@@ -1,9 +1,11 @@
 """From files to a Configuration, or to every mistake in them at once.
 
 read        each file into a Document: data with places            files.py, parse.py
+defaults    what each rule takes from its file's `defaults:`       defaults.py
 choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
+name        the templates that others use by name                  named.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
@@ -24,11 +26,13 @@ from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
 from alertbridge.config.compile import Compiler, rulebook
+from alertbridge.config.defaults import with_defaults
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
 from alertbridge.config.kinds import choose_types, destination_types, words
+from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
@@ -39,8 +43,9 @@ from alertbridge.config.sight import Reader, Sight
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
-from alertbridge.model import JSON, Secret
+from alertbridge.model import JSON, Secret, Severity
 from alertbridge.rules.rulebook import Rule, Rulebook
+from alertbridge.rules.severity import SeverityWords
 
 _S = TypeVar("_S", bound=Section)
 _MOST_TRIES: Final = 5
@@ -50,9 +55,9 @@ _MOST_TRIES: Final = 5
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
-    hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
-    a setting such as `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
+    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `hash` is the
+    SHA-256, in hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files`
+    leads from a setting such as `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
     """
 
     settings: Settings
@@ -98,7 +103,7 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
 
 
 def json_schema() -> dict[str, JSON]:
-    """The JSON Schema of a main file; a rule file is one that holds `rules` and `tests` only."""
+    """The JSON Schema of a main file; a rule file holds `rules`, `defaults`, `templates` and `tests` only."""
     return describe()
 
 
@@ -127,11 +132,14 @@ class _Loading:
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
-        compiler = Compiler(destinations=destinations, severities=words(main, "severities"))
+        explained = words(main, "severities")
+        meant = settings.severities if settings else dict.fromkeys(explained, Severity.MODERATE)
+        named = NamedTemplates([main, *rule_files.values()], severities=SeverityWords(meant))
+        compiler = Compiler(destinations=destinations, severities=explained, vocabulary=named.vocabulary)
         rules = compiler.rules(main, settings.rules if settings else None)
         for document, part in zip(rule_files.values(), parts, strict=True):
             rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add(compiler.problems)
+        self.findings.add([*named.problems, *compiler.problems])
         self._check_reach([main, *rule_files.values()], rules)
         self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
@@ -150,7 +158,9 @@ class _Loading:
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=self.findings.ordered(advise([main, *rule_files.values()], settings, book)),
+            warnings=self.findings.ordered(
+                (*advise([main, *rule_files.values()], settings, book), *named.unused(compiler.used))
+            ),
             secret_files=secrets.files,
             trials=trials,
             sight=self.reader.sight,
@@ -173,7 +183,7 @@ class _Loading:
             path, file=file, environ=self._environ, begin=begin, read=self.reader.read
         )
         self.findings.read(file, problems)
-        return document
+        return with_defaults(document) if document is not None else None
 
     def _rule_files(self, main: Document) -> dict[Path, Document]:
         paths, problems = find_rule_files(main, path=self._base / self._path.name, find=self.reader.find)
@@ -196,10 +206,11 @@ class _Loading:
 
 
 def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
-    """The settings with the rules and tests of all files."""
+    """The settings with the rules, templates and tests of all files."""
     rules = settings.rules + tuple(rule for part in parts for rule in part.rules)
+    templates = settings.templates | {name: text for part in parts for name, text in part.templates.items()}
     tests = settings.tests + tuple(test for part in parts for test in part.tests)
-    return settings.model_copy(update={"rules": rules, "tests": tests})
+    return settings.model_copy(update={"rules": rules, "templates": templates, "tests": tests})
 
 
 def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:

@@ -25,6 +25,7 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _T = TypeVar("_T")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+TEMPLATE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +176,15 @@ def _name(value: object) -> object:
     )
 
 
+def _template_name(value: object) -> object:
+    if isinstance(value, str) and TEMPLATE_NAME.fullmatch(value):
+        return value
+    raise refused(
+        "not a name that can stand in a template",
+        "use letters, digits and _, beginning with a letter, 63 at most",
+    )
+
+
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise refused("the duration must be longer than 0s", "write for example 10s")
@@ -186,6 +196,11 @@ Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "bool
 Count = Annotated[int, Field(ge=1), BeforeValidator(read_whole)]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
+]
+TemplateName = Annotated[
+    str,
+    BeforeValidator(_template_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{TEMPLATE_NAME.pattern}$"}),
 ]
 Span = Annotated[Duration, AfterValidator(_positive)]
 Level = Annotated[

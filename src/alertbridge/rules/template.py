@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -12,12 +13,16 @@ import jinja2
 from jinja2 import meta, nodes
 
 from alertbridge.errors import RenderingFailed, TemplateError
-from alertbridge.rules.filters import METER
+from alertbridge.rules.filters import METER, PREPARED
 from alertbridge.rules.grammar import Metering, check
 from alertbridge.rules.meter import Meter, bounded
+from alertbridge.rules.prepared import Prepared
+from alertbridge.rules.references import TEMPLATES, Naming, name_in, names_used, prepare
 from alertbridge.rules.sandbox import Sandbox
+from alertbridge.rules.severity import SeverityWords
 
 MAX_LENGTH = 10_000
+DEEPEST = 10  # templates within templates
 
 # A service may be part of a key, and a key must not change while the alert fires.
 SERVICE_NAMES = frozenset(["labels", "source", "fingerprint"])
@@ -41,16 +46,24 @@ _SANDBOX = Sandbox()  # never changed after this
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template; `literal` is the result where the text holds no Jinja, `names` what it uses."""
+    """A compiled template; `literal` is the result where the text holds no Jinja, `names` what it uses.
+
+    `uses` are the templates that it names; their `names` are among its own. `depth` counts how many stand within
+    each other, and `cost` how many operations it holds.
+    """
 
     text: str
     literal: str | None = field(repr=False, compare=False)
-    names: frozenset[str] = field(repr=False, compare=False)
-    _program: jinja2.Template | None = field(repr=False, compare=False)
+    names: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    uses: Mapping[str, Template] = field(default_factory=dict, repr=False, compare=False)
+    depth: int = field(default=1, repr=False, compare=False)
+    cost: int = field(default=1, repr=False, compare=False)
+    _prepared: Prepared | None = field(default=None, repr=False, compare=False)
+    _program: jinja2.Template | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def compile(cls, text: str, *, names: frozenset[str]) -> Template:
-        """The template written as `text`, which may use `names` only.
+    def compile(cls, text: str, *, names: frozenset[str], vocabulary: Vocabulary | None = None) -> Template:
+        """The template written as `text`, which may use `names` and what is in the `vocabulary` only.
 
         Raises TemplateError for wrong syntax, unknown names and what templates must not do.
         """
@@ -58,9 +71,9 @@ class Template:
             problem = f"the template has {len(text)} characters, at most {MAX_LENGTH} are allowed"
             raise TemplateError(problem, "shorten it", MAX_LENGTH)
         if not _JINJA.search(text):
-            return cls(text, text.strip(), frozenset(), None)
+            return cls(text, text.strip())
         try:
-            return _compiled(text, names)
+            return _compiled(text, names, vocabulary or Vocabulary())
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(
                 f"template syntax: {error.message}", _correction(text, error), _line(text, error.lineno)
@@ -73,37 +86,106 @@ class Template:
 
         Work and size are bounded whatever the template does; see `meter`.
         """
+        try:
+            return self.expand({**context, METER: Meter()})
+        except Exception as error:  # whatever a template may raise, it must not stop the alert
+            raise RenderingFailed(_reason(error)) from error
+
+    def expand(self, names: Mapping[str, object]) -> str:
+        """The text as part of a larger rendering, whose meter is among `names`; raises what a template may raise."""
         if self.literal is not None:
             return self.literal
         assert self._program is not None
         pieces: list[str] = []
         size = 0
-        try:
-            for piece in self._program.generate({**context, METER: Meter()}):
-                size += len(piece)
-                bounded(size)
-                pieces.append(piece)
-        except Exception as error:  # whatever a template may raise, it must not stop the alert
-            raise RenderingFailed(_reason(error)) from error
+        for piece in self._program.generate(names, **{PREPARED: self._prepared}):
+            size += len(piece)
+            bounded(size)
+            pieces.append(piece)
         return "".join(pieces).strip()
 
 
-def _compiled(text: str, names: frozenset[str]) -> Template:
-    def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
-        raise TemplateError(problem, remedy, _line(text, node.lineno or 1))
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a template may refer to besides the alert: templates by name, and what words mean which severity."""
 
-    tree = _SANDBOX.parse(text)
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    severities: SeverityWords = field(default_factory=lambda: SeverityWords({}))
+
+
+def templates_in(text: str) -> frozenset[str]:
+    """The named templates that the template written as `text` uses; none where it is no good template."""
+    try:
+        return names_used(_parsed(text))
+    except Exception:  # noqa: BLE001 - what is wrong is said when it is compiled
+        return frozenset()
+
+
+def _parsed(text: str) -> nodes.Template:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a pattern such as '\d' stays as it is written
+        return _SANDBOX.parse(text)
+
+
+def _compiled(text: str, names: frozenset[str], vocabulary: Vocabulary) -> Template:
+    def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
+        named = name_in(node)
+        offset = _line(text, node.lineno or 1) if named is None else _named_at(named, text)
+        raise TemplateError(problem, remedy, offset)
+
+    tree = _parsed(text)
     check(tree, filters=_SANDBOX.filters, tests=_SANDBOX.tests, refuse=refuse)
+    prepared = prepare(tree, templates=vocabulary.templates, severities=vocabulary.severities, refuse=refuse)
     used = _used_names(tree, text, names)
+    uses = {name: vocabulary.templates[name] for name in prepared.templates}
+    _check_uses(uses, text, names)
+    cost = sum(1 for _ in tree.find_all(nodes.Node))
+    tree = Naming().visit(tree)
     Metering().visit(tree)
     tree.set_environment(_SANDBOX)
-    return Template(text, None, used, _SANDBOX.from_string(tree))
+    used = used.union(*(template.names for template in uses.values()))
+    depth = 1 + max((template.depth for template in uses.values()), default=0)
+    return Template(text, None, used, uses, depth, cost, prepared, _SANDBOX.from_string(tree))
+
+
+def _check_uses(uses: Mapping[str, Template], text: str, names: frozenset[str]) -> None:
+    """Refuse templates that use what is not to be had here, and too many of them within each other."""
+    for name, template in sorted(uses.items()):
+        offset = _named_at(name, text)
+        for wanted in sorted(template.names - names):
+            way = ", which uses ".join(f"{TEMPLATES}.{step}" for step in (name, *_way(template, wanted)))
+            raise TemplateError(
+                f"{_why_not(wanted, names)}: {way}, which uses {wanted}",
+                f"use {', '.join(sorted(names))}",
+                offset,
+            )
+        if template.depth > DEEPEST:
+            raise TemplateError(
+                f"templates use each other more than {DEEPEST} levels deep",
+                "write a flatter template",
+                offset,
+            )
+
+
+def _way(template: Template, wanted: str) -> list[str]:
+    """The names of the templates that lead to one that uses `wanted` itself."""
+    way: list[str] = []
+    while inner := next((name for name, one in template.uses.items() if wanted in one.names), None):
+        way.append(inner)
+        template = template.uses[inner]
+    return way
+
+
+def _named_at(name: str, text: str) -> int:
+    """Where the template of that name is used first."""
+    found = re.search(rf"\b{TEMPLATES}\b\s*(?:\.\s*|\[\s*['\"]){re.escape(name)}\b", text)
+    return found.start() if found else 0
 
 
 def _used_names(tree: nodes.Template, text: str, names: frozenset[str]) -> frozenset[str]:
     """The names taken from the alert; raises TemplateError for those that are not to be had."""
     for name in tree.find_all(nodes.Name):
-        if name.ctx == "store" and name.name in CONTENT_NAMES:
+        if name.ctx == "store" and name.name in CONTENT_NAMES | {TEMPLATES}:
             raise TemplateError(
                 f"{name.name} cannot be assigned to", "choose another name", _line(text, name.lineno)
             )
@@ -115,7 +197,7 @@ def _used_names(tree: nodes.Template, text: str, names: frozenset[str]) -> froze
         for name in _targets(assign)
         if name.ctx == "store"
     }
-    used = frozenset(meta.find_undeclared_variables(tree)) - assigned
+    used = frozenset(meta.find_undeclared_variables(tree)) - assigned - {TEMPLATES}
     for name in tree.find_all(nodes.Name):
         if name.name in used - names:
             raise _unavailable(name, text, names)

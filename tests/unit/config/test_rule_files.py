@@ -17,6 +17,8 @@ from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.sends import TARGETS
 from alertbridge.model import Alert, AlertStatus
 from alertbridge.rules.rulebook import Rulebook
+from alertbridge.rules.severity import SeverityWords
+from alertbridge.rules.template import Vocabulary
 from tests.unit.rules.samples import alert
 
 DESTINATIONS = {"elven": "elven", "hivel": "hivel"}
@@ -99,7 +101,9 @@ def _file(rules: Sequence[Mapping[str, Any]], *, flow: bool) -> bytes:
 def _rulebook(content: bytes) -> Rulebook:
     document, problems = parse(content, file="rules.yaml", environ={}, begin="")
     assert document is not None
-    compiler = Compiler(destinations=DESTINATIONS, severities=())
+    compiler = Compiler(
+        destinations=DESTINATIONS, severities=(), vocabulary=Vocabulary({}, SeverityWords({}))
+    )
     rules = compiler.rules(document, RuleFile.model_validate(document.data).rules)
     assert not problems
     assert not compiler.problems
