@@ -72,8 +72,10 @@ def explain(
     FILE holds its body; - reads standard input. For each alert: which rules match, why the others do not, and the exact JSON that each destination would get. It is looked at alone:
     what the daemon remembers of earlier alerts is not. Nothing is sent, nothing is stored.
     """
-    from alertbridge.cli import foresight  # noqa: PLC0415 - heavy with its fellows, and `--help` is to be quick
+    from alertbridge.cli.foresight import as_text  # noqa: PLC0415 - heavy with its fellows, and `--help` is to be quick
     from alertbridge.config.secrets import Redactor  # noqa: PLC0415 - see above
+    from alertbridge.foresight import as_json as as_data  # noqa: PLC0415 - see above
+    from alertbridge.foresight import foresee, foresee_all  # noqa: PLC0415 - see above
     from alertbridge.parts import bridge  # noqa: PLC0415 - see above
 
     _check_usage(file, labels, annotations)
@@ -82,20 +84,20 @@ def explain(
     parts = bridge(configuration)
     now = SystemClock().now()
     if file is None:
-        seen = foresight.foresee_all(parts, _notification(labels, annotations, source=name, now=now))
+        seen = foresee_all(parts, _notification(labels, annotations, source=name, now=now))
     else:
         with click.open_file(file, "rb") as stream:
             body = stream.read()
         try:
-            seen = foresight.foresee(parts, body, source=name, received_at=now)
+            seen = foresee(parts, body, source=name, received_at=now)
         except MalformedBody as error:
             read = "standard input" if file == "-" else file
             raise click.ClickException(f"{read}: {error}; the daemon would answer 400") from error
     clean = Redactor(configuration.secrets).clean
     if as_json:
-        click.echo(clean(json.dumps(foresight.as_json(seen), indent=2, ensure_ascii=False, default=dict)))
+        click.echo(clean(json.dumps(as_data(seen), indent=2, ensure_ascii=False, default=dict)))
     else:
-        click.echo(clean(foresight.as_text(seen)))
+        click.echo(clean(as_text(seen)))
 
 
 def _check_usage(file: str | None, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
