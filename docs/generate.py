@@ -225,7 +225,7 @@ def severity_words() -> str:
 
 def listings() -> str:
     """By what each listing can be filtered."""
-    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS)
+    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS, query.RULES)
     return table(
         ("listing", "filters", "`state` is one of"),
         (
@@ -254,20 +254,29 @@ def metrics() -> str:
 def commands() -> str:
     """Every command with its options and examples; first what all of them share."""
     top = click.Context(group, info_name="alertbridge", **group.context_settings)
-    each = (
-        _command(click.Context(command, info_name=name, parent=top))
-        for name, command in group.commands.items()
+    return "\n".join(
+        (f"## alertbridge\n\n{_prose(group.help or '')}\n\n{_options(top)}", *_below(top, group))
     )
-    return "\n".join((f"## alertbridge\n\n{_prose(group.help or '')}\n\n{_options(top)}", *each))
+
+
+def _below(context: click.Context, group: click.Group) -> Iterator[str]:
+    """Every command of a group; of one that is a group itself, what stands below it too."""
+    for name, command in group.commands.items():
+        inner = click.Context(command, info_name=name, parent=context)
+        yield _command(inner)
+        if isinstance(command, click.Group):
+            yield from _below(inner, command)
 
 
 def _command(context: click.Context) -> str:
     command = context.command
     usage = f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     examples = "\n".join(f"$ {line}" for line in (command.examples if isinstance(command, Taught) else ()))
+    title = context.command_path.removeprefix("alertbridge ")
+    shown = f"\n```console\n{examples}\n```\n" if examples else ""
     return (
-        f"## {context.info_name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
-        f"{_options(context)}\n```console\n{examples}\n```\n"
+        f"## {title}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
+        f"{_options(context)}{shown}"
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
@@ -31,6 +32,10 @@ class NoAnswer(AlertbridgeError):  # noqa: N818 - names what happened
     """The daemon could not be asked."""
 
 
+class Unanswered(NoAnswer):
+    """The daemon was asked, and its answer is that it cannot tell."""
+
+
 class Caller:
     """Asks the daemon whose main configuration file is at `path`, or at `url` (http or https) if that is given.
 
@@ -48,7 +53,28 @@ class Caller:
 
     def post(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of the answer. Raises NoAnswer."""
-        request = Request(f"{self._url}{path}?{urlencode(query)}", data=b"", method="POST")  # noqa: S310 - http or https
+        return self._ask("POST", path, query)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
+        status, said = self._ask("GET", path, query)
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Unanswered("the daemon knows another admin token than the configuration")
+        if status != HTTPStatus.OK:
+            raise Unanswered("\n  ".join([said.get("detail", f"HTTP {status}"), *said.get("matches", [])]))
+        return said
+
+    def items(self, path: str) -> Iterator[dict[str, Any]]:
+        """Everything that a listing holds, page by page. Raises Unanswered."""
+        page = self.get(path, limit="500")
+        yield from page["items"]
+        while page["next"] is not None:
+            page = self.get(path, limit="500", cursor=page["next"])
+            yield from page["items"]
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str]) -> tuple[int, dict[str, Any]]:
+        body = b"" if method == "POST" else None
+        request = Request(f"{self._url}{path}?{urlencode(query)}", data=body, method=method)  # noqa: S310 - http or https
         if self._server.admin_token is not None:
             token = (
                 self._server.admin_token.reveal().encode().decode("latin-1")

@@ -12,6 +12,7 @@ from alertbridge.cli.demo import demo
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.reload import reload
+from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
 from alertbridge.cli.simulate import simulate
@@ -41,7 +42,7 @@ def group() -> None:
     """
 
 
-for command in (init, check, test, explain, serve, reload, simulate, demo, schema):
+for command in (init, check, test, explain, serve, reload, rules, simulate, demo, schema):
     group.add_command(command)
 
 

@@ -7,13 +7,12 @@ validate    sections and rules                                     settings.py, 
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
+keep        what of all this decides, without secrets              deciding.py
 advise      what works and is still worth a warning                advice.py
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
 from alertbridge.config.compile import Compiler, rulebook
+from alertbridge.config.deciding import deciding
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
@@ -32,6 +32,7 @@ from alertbridge.config.kinds import choose_types, destination_types, words
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
+from alertbridge.config.secrets import Redactor
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
@@ -39,6 +40,7 @@ from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret
+from alertbridge.rules.rule_set import Part, RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook
 
 _S = TypeVar("_S", bound=Section)
@@ -48,20 +50,24 @@ _S = TypeVar("_S", bound=Section)
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
-    hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
-    a setting such as `destinations.elven.url` to the file that holds it.
+    `settings` holds the rules and tests of all files, in the order in which they are tried. `rule_set` is what of
+    `files` decides. `secret_files` leads from a setting such as `destinations.elven.url` to the file that holds it.
     """
 
     settings: Settings
     rulebook: Rulebook
-    hash: str
+    rule_set: RuleSet
     files: tuple[Path, ...]
     secrets: tuple[Secret, ...]
     base: Path
     warnings: tuple[Problem, ...] = ()
     secret_files: Mapping[str, Path] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+
+    @property
+    def hash(self) -> str:
+        """The name of what decides."""
+        return self.rule_set.hash
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
@@ -122,12 +128,15 @@ class _Loading:
             trials += placed(document, part.tests if part else ())
         settings = _merged(settings, [part for part in parts if part is not None])
         files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
-        digest = _digest(files, self._base)
-        book = rulebook(rules, settings=settings, destinations=destinations, digest=digest)
+        clean = Redactor(tuple(secrets.secrets)).clean
+        kept = RuleSet.of(
+            Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in files.items()
+        )
+        book = rulebook(rules, settings=settings, destinations=destinations, digest=kept.hash)
         return Configuration(
             settings=settings,
             rulebook=book,
-            hash=digest,
+            rule_set=kept,
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
@@ -178,9 +187,3 @@ def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
     rules = settings.rules + tuple(rule for part in parts for rule in part.rules)
     tests = settings.tests + tuple(test for part in parts for test in part.tests)
     return settings.model_copy(update={"rules": rules, "tests": tests})
-
-
-def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:
-    """SHA-256 over names and data; Secrets show as asterisks in it."""
-    contents = [[os.path.relpath(path, base), data] for path, data in files.items()]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True, default=str).encode()).hexdigest()

@@ -52,6 +52,7 @@ DELIVERIES = Listing(
     numbered=True,
 )
 DESTINATIONS = Listing("destinations")
+RULES = Listing("rules", numbered=True)
 
 
 def read_query(listing: Listing, query: MultiMapping[str]) -> Wanted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -12,7 +13,7 @@ from alertbridge import __version__
 from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
-COMMANDS = ["init", "check", "test", "explain", "serve", "reload", "simulate", "demo", "schema"]
+COMMANDS = ["init", "check", "test", "explain", "serve", "reload", "rules", "simulate", "demo", "schema"]
 
 
 def test_the_help_shows_the_way_and_every_command() -> None:
@@ -25,13 +26,18 @@ def test_the_help_shows_the_way_and_every_command() -> None:
     assert not [line for line in listed if line.endswith("...")], "cut off"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    "name", [*(name for name in COMMANDS if name != "rules"), "rules history", "rules show"]
+)
 def test_every_command_teaches_by_example(name: str) -> None:
-    command = group.commands[name]
+    command: click.Command = group
+    for part in name.split():
+        assert isinstance(command, click.Group)
+        command = command.commands[part]
     assert isinstance(command, Taught)
     assert command.examples
 
-    output = CliRunner().invoke(group, [name, "--help"]).output
+    output = CliRunner().invoke(group, [*name.split(), "--help"]).output
 
     assert "\nExamples:\n" in output
     for example in command.examples:
