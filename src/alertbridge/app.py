@@ -26,6 +26,7 @@ from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.loops import Loops
@@ -191,7 +192,13 @@ class App:
         rules = RulesPage(
             store=self._store, in_use=lambda: self._decider.bridge.rulebook.hash, guard=self._guard
         )
-        parts = (self._receiver, self._health, page, reload, admin, rules)
+        explain = ExplainPage(
+            bridge=lambda: self._decider.bridge,
+            guard=self._guard,
+            clock=self._clock,
+            clean=self._redactor.clean,
+        )
+        parts = (self._receiver, self._health, page, reload, admin, rules, explain)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:

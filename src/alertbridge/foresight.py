@@ -58,10 +58,14 @@ class Fate:
 
 @dataclass(frozen=True, slots=True)
 class Foresight:
-    """What would become of all alerts of one body, in its order; `truncated` were left out of it by its sender."""
+    """What would become of all alerts of one body, in its order; `truncated` were left out of it by its sender.
+
+    `rules_hash` names the rules that say so.
+    """
 
     fates: tuple[Fate, ...]
     truncated: int
+    rules_hash: str
 
 
 def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
@@ -72,7 +76,9 @@ def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) 
 
 def foresee_all(bridge: Bridge, said: Notification) -> Foresight:
     """Each alert looked at alone, as if nothing had been heard before."""
-    return Foresight(tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated)
+    return Foresight(
+        tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated, bridge.rulebook.hash
+    )
 
 
 def _fate(bridge: Bridge, alert: Alert) -> Fate:
@@ -109,12 +115,16 @@ def _action(alert: Alert, intent: Intent) -> Action:
     return Action.ALARMED if alert.firing else Action.RESOLVED
 
 
-def as_json(seen: Foresight) -> JSON:
+def as_json(seen: Foresight) -> dict[str, JSON]:
     """For programs; an alert's `messages` say `when`: now, or on close.
 
     Of its `rules`, `matched` is null for those that are not reached.
     """
-    return {"alerts": [_fate_json(fate) for fate in seen.fates], "truncated": seen.truncated}
+    return {
+        "rules_hash": seen.rules_hash,
+        "alerts": [_fate_json(fate) for fate in seen.fates],
+        "truncated": seen.truncated,
+    }
 
 
 def _fate_json(fate: Fate) -> JSON:

@@ -67,6 +67,12 @@ def write_secrets(folder: Path, stand_ins: str) -> None:
         (folder / name).write_text(text + "\n", encoding="utf-8")
 
 
+def carrying(text: str) -> bytes:
+    """A notification that holds a secret, which a sender may make up."""
+    alert = {"status": "firing", "labels": {"alertname": "Down", "team": text}}
+    return json.dumps({"alerts": [alert]}).encode()
+
+
 async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
     """Good and bad requests to every route; destinations that echo what they were given. All answers, as text."""
     answers: list[str] = []
@@ -102,6 +108,9 @@ async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
         for kind in ("events", "incidents", "deliveries", "destinations"):
             await ask("GET", f"/api/v1/{kind}", headers=admin)
             await ask("GET", f"/api/v1/{kind}")
+        for canary in CANARIES.values():
+            await ask("POST", "/api/v1/explain?source=prod", data=carrying(canary), headers=admin)
+        await ask("POST", "/api/v1/explain?source=prod", data=body)
         await ask("GET", "/api/v1/rules", headers=admin)
         listed = await (await session.get(f"{daemon.url}/api/v1/rules", headers=admin)).json()
         await ask("GET", f"/api/v1/rules/{listed['items'][0]['hash']}", headers=admin)

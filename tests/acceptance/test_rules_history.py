@@ -94,3 +94,47 @@ async def test_what_is_not_there_is_said_in_one_line(daemon: Daemon) -> None:
     assert (absent.returncode, gone.returncode) == (1, 1)
     assert absent.stderr == f'Error: no set of rules that is kept has a hash that begins with "{other}"\n'
     assert gone.stderr.startswith(f"Error: no answer from {daemon.url}: ")
+
+
+async def test_a_stored_event_is_explained_beside_what_was_decided(daemon: Daemon) -> None:
+    assert await daemon.post(captured("01")) == 202
+    await daemon.settled()
+    ((event,), (one,)) = ((await daemon.get("/api/v1/events"))["items"], await history(daemon))
+
+    same = json.loads(await printed(daemon, "explain", event["id"], "--json"))
+    await change_rules(daemon)
+    other = json.loads(await printed(daemon, "explain", event["id"], "--json"))
+    text = await printed(daemon, "explain", event["id"])
+
+    told = {
+        name: event[name]
+        for name in ("id", "source", "received_at", "outcome", "rules_hash", "error", "alerts")
+    }
+    assert same["event"] == {**told, "same_rules": True}
+    assert other["event"] == {**told, "same_rules": False}
+    assert (same["rules_hash"], other["rules_hash"] == same["rules_hash"]) == (one["hash"], False)
+    assert [rule["name"] for alert in (same, other) for rule in alert["alerts"][0]["rules"]] == [
+        "everything",
+        "changed",
+    ]
+    (first, second) = (incident["id"] for incident in event["alerts"][0]["incidents"])
+    assert text.startswith(
+        f"event {event['id']} of prod, received {event['received_at']}: decided\n"
+        f"  bdc4a5686971790d firing: everything: opened {first}, opened {second}\n"
+        f"  by other rules ({one['short']}) than below ({other['rules_hash'][:12]}); "
+        f"`alertbridge rules show {one['short']}` prints those\n"
+        "\nalert 1 of 1: firing HighErrorRate"
+    )
+
+
+async def test_an_event_that_cannot_be_explained_says_why(daemon: Daemon) -> None:
+    assert await daemon.post(b'{"alerts": [{}]}') == 400
+    (event,) = (await daemon.get("/api/v1/events"))["items"]
+
+    malformed = await command(daemon, "explain", event["id"])
+    unknown = await command(daemon, "explain", "01M805Q3C5BSA6173TWSK32SPX")
+
+    assert (malformed.returncode, unknown.returncode) == (1, 1)
+    assert malformed.stderr.startswith(f"Error: event {event['id']}: alerts[0].status: expected ")
+    assert malformed.stderr.endswith("; the daemon answered 400\n")
+    assert unknown.stderr.startswith('Error: "01M805Q3C5BSA6173TWSK32SPX" is not among the events; ')
