@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from alertbridge import __version__
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock, rest
 from alertbridge.deliver.posting import Postings, alarms_differ
@@ -29,10 +30,11 @@ from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store import inbox, ledger
+from alertbridge.store import inbox, ledger, rule_sets
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
@@ -59,10 +61,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """What the configuration says about deciding: replaced whole, so that no event meets half of two."""
+    """What the configuration says about deciding: replaced whole, so that no event meets half of two.
+
+    `rule_set` is the record of it all that is kept, under the hash of the rulebook.
+    """
 
     feeds: Mapping[str, Feed]
     rulebook: Rulebook
+    rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
 
@@ -157,10 +163,15 @@ class Decider:
         inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
         if not inputs:
             return []
+        rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
-            destinations=bridge.destinations, collapsing=bridge.collapsing, new_id=self._new_id, now=now
+            destinations=bridge.destinations,
+            collapsing=bridge.collapsing,
+            rules_hash=bridge.rulebook.hash,
+            new_id=self._new_id,
+            now=now,
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
@@ -185,14 +196,16 @@ class Decider:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
         known = isinstance(error, AlertbridgeError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
+        bridge, now = self.bridge, self._clock.now()
 
         def work(connection: Connection) -> list[Event] | AlertId:
             doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
             if doubted is not None:
                 return doubted
             events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
-            failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
+            rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
+            named = bridge.rulebook.hash
+            failed = [Decided(event.id, EventOutcome.FAILED, named, error=reason) for event in events]
             inbox.mark(connection, failed, now=now)
             return events
 

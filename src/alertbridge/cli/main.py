@@ -14,6 +14,7 @@ from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, destinations, events, incidents
 from alertbridge.cli.reload import reload
+from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
 from alertbridge.cli.simulate import simulate
@@ -52,7 +53,7 @@ deliveries.add_command(retry)
 deliveries.add_command(discard)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, serve, reload),
-    *(trace, incidents, deliveries, events, destinations, complete, skip, audit),
+    *(trace, incidents, deliveries, events, destinations, complete, skip, audit, rules),
     *(simulate, demo, schema),
 )
 for command in _COMMANDS:

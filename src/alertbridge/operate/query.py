@@ -53,6 +53,7 @@ DELIVERIES = Listing(
 )
 AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
 DESTINATIONS = Listing("destinations")
+RULES = Listing("rules", numbered=True)
 
 
 def read_query(listing: Listing, query: MultiMapping[str]) -> Wanted:

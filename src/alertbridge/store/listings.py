@@ -260,6 +260,7 @@ def _delivery(row: Row[Any]) -> Item:
         "destination": row.destination,
         "key": row.key,
         "action": row.action,
+        "rules_hash": row.rules_hash,
         "severity": Severity(row.severity).word,
         "state": row.state,
         "attempts": row.attempts,

@@ -15,7 +15,7 @@ from alertbridge.cli.taught import Taught
 
 COMMANDS = [
     *("init", "check", "test", "explain", "serve", "reload"),
-    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit"),
+    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit", "rules"),
     *("simulate", "demo", "schema"),
 ]
 LEAVES = [
