@@ -46,9 +46,28 @@ class Caller:
         self._pinned = url is None and self._server.tls is not None
         self._url = (url or _address(self._server)).rstrip("/")
 
+    @property
+    def url(self) -> str:
+        """Where it asks."""
+        return self._url
+
     def post(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of the answer. Raises NoAnswer."""
-        request = Request(f"{self._url}{path}?{urlencode(query)}", data=b"", method="POST")  # noqa: S310 - http or https
+        status, body = self._ask("POST", path, query)
+        return status, _json(body)
+
+    def get(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer. Raises NoAnswer."""
+        status, body = self._ask("GET", path, query)
+        return status, _json(body)
+
+    def read(self, path: str) -> str:
+        """The text of the answer, whatever its status. Raises NoAnswer."""
+        return self._ask("GET", path, {})[1].decode(errors="replace")
+
+    def _ask(self, method: str, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
+        data = b"" if method == "POST" else None
+        request = Request(f"{self._url}{path}?{urlencode(query)}", data=data, method=method)  # noqa: S310 - http or https
         if self._server.admin_token is not None:
             token = (
                 self._server.admin_token.reveal().encode().decode("latin-1")
@@ -57,10 +76,10 @@ class Caller:
         opener = build_opener(ProxyHandler({}), _Straight(), HTTPSHandler(context=self._context()))
         try:
             with opener.open(request, timeout=_PATIENCE) as answer:
-                return answer.status, _json(answer.read())
+                return answer.status, answer.read()
         except HTTPError as error:
             with error:
-                return error.code, _json(error.read())
+                return error.code, error.read()
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise NoAnswer(

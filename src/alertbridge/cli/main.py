@@ -9,6 +9,7 @@ import click
 from alertbridge import __version__
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
+from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.reload import reload
@@ -41,7 +42,7 @@ def group() -> None:
     """
 
 
-for command in (init, check, test, explain, serve, reload, simulate, demo, schema):
+for command in (init, check, test, explain, diff, serve, reload, simulate, demo, schema):
     group.add_command(command)
 
 

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
-from alertbridge.cli.options import config_option
+from alertbridge.cli.options import config_option, url_option
 from alertbridge.cli.taught import Taught
 from alertbridge.errors import ConfigurationError, Problem
 
 _OK = 200
 _UNAUTHORIZED = 401
 _STAYS = "not reloaded: the configuration before it goes on"
-
-
-def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
-        raise click.BadParameter("write for example http://127.0.0.1:9797")
-    return value
 
 
 @click.command(
@@ -33,12 +26,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
     ),
 )
 @config_option
-@click.option(
-    "--url",
-    metavar="URL",
-    callback=_address,
-    help="Where the daemon is. Default: server.listen of the configuration.",
-)
+@url_option
 @click.option(
     "--force", is_flag=True, help="Also if work waits for a source or a destination that is removed."
 )

@@ -12,7 +12,7 @@ from alertbridge import __version__
 from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
-COMMANDS = ["init", "check", "test", "explain", "serve", "reload", "simulate", "demo", "schema"]
+COMMANDS = ["init", "check", "test", "explain", "diff", "serve", "reload", "simulate", "demo", "schema"]
 
 
 def test_the_help_shows_the_way_and_every_command() -> None:
