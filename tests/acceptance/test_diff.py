@@ -1,4 +1,4 @@
-"""`alertbridge diff` as a process, against a real daemon that heard what a real Alertmanager sent."""
+"""`alertbridge diff` and `check --last` as processes, against a real daemon that heard what a real Alertmanager sent."""
 
 from __future__ import annotations
 
@@ -56,18 +56,13 @@ def candidate(daemon: Daemon, *changes: tuple[str, str]) -> Path:
 
 
 async def diff(daemon: Daemon, new: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return await command(daemon, "diff", str(new), *arguments)
+
+
+async def command(daemon: Daemon, *arguments: str) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         subprocess.run,
-        [
-            sys.executable,
-            "-m",
-            "alertbridge",
-            "diff",
-            str(new),
-            "--config",
-            str(daemon.configuration),
-            *arguments,
-        ],
+        [sys.executable, "-m", "alertbridge", *arguments, "--config", str(daemon.configuration)],
         capture_output=True,
         text=True,
         cwd=daemon.folder,
@@ -212,3 +207,21 @@ async def test_without_a_daemon_it_says_so_and_captured_notifications_do_as_well
 
     said = await compared(daemon, new, "--payloads", str(FOLDER / "01-firing-single.json"))
     assert (said["daemon"], said["incidents"], said["events"], said["changed"]) == (None, None, 1, 1)
+
+
+async def test_check_warns_of_a_label_that_no_stored_alert_has(daemon: Daemon) -> None:
+    good = await command(daemon, "check", "--last", "7d", "--strict")
+    assert (good.returncode, good.stderr) == (0, "")
+    assert good.stdout.endswith(", labels of 2 notifications\n")
+
+    candidate(daemon, ("{{ labels.cluster }}", "{{ labels.clutser }}")).replace(daemon.configuration)
+    bad = await command(daemon, "check", "--last", "7d", "--strict")
+
+    assert bad.returncode == 1
+    assert (
+        'rules[0].key: no alert in 2 notifications has the label "clutser"; did you mean "cluster"?'
+    ) in bad.stdout
+    assert (await command(daemon, "check", "--last", "7d")).returncode == 0
+    assert (await command(daemon, "check", "--strict")).returncode == 0
+    daemon.stop()
+    assert (await command(daemon, "check", "--last", "7d")).returncode == 1

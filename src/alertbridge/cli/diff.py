@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +11,8 @@ import click
 
 from alertbridge.cli import report
 from alertbridge.cli.hearing import (
-    INTERRUPTED,
     captured_events,
+    interruptible,
     last_option,
     payloads_option,
     progress,
@@ -43,9 +41,11 @@ if TYPE_CHECKING:
 )
 @click.argument("new", type=click.Path(path_type=Path))
 @config_option
-@last_option
+@last_option("Only what was received in this time until now, such as 24h or 7d.")
 @since_option
-@payloads_option
+@payloads_option(
+    "Instead of a daemon: a captured notification, or a folder of them (*.json). May be given more than once."
+)
 @source_option
 @url_option
 @click.option("--allow-stranded", is_flag=True, help="Exit with 0 even if something would be stranded.")
@@ -80,7 +80,7 @@ def diff(
     now = SystemClock().now()
     if last is not None:
         since = now - last
-    with _interruptible():
+    with interruptible():
         from alertbridge.cli.comparison.compare import Pair  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
         pair = Pair(current=current, new=candidate, files=(config, new))
@@ -103,15 +103,6 @@ def _load(path: Path, *, as_json: bool) -> Configuration:
         else:
             click.echo(report.text(error.problems, main=path), err=True)
         raise click.exceptions.Exit(1) from error
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo("\ninterrupted: nothing is concluded", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _on_stored(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from alertbridge.config.load import Configuration
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-INTERRUPTED: Final = 130  # what a shell says of a command that Ctrl-C ended
+_INTERRUPTED: Final = 130  # what a shell says of a command that Ctrl-C ended
 
 
 def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
@@ -48,9 +48,17 @@ def _instant(_context: click.Context, _parameter: click.Parameter, value: str | 
     return moment
 
 
-last_option = click.option(
-    "--last", metavar="SPAN", callback=_span, help="Only what was received since, such as 24h or 7d."
-)
+def last_option(told: str) -> Callable[[_Command], _Command]:
+    """The parameter `last`, a span of time; `told` is its help."""
+    return click.option("--last", metavar="SPAN", callback=_span, help=told)
+
+
+def payloads_option(told: str) -> Callable[[_Command], _Command]:
+    """The parameter `payloads`, files and folders of captured notifications; `told` is its help."""
+    kind = click.Path(exists=True, path_type=Path)
+    return click.option("--payloads", metavar="PATH", multiple=True, type=kind, help=told)
+
+
 since_option = click.option(
     "--since", metavar="INSTANT", callback=_instant, help="Only what was received from then on."
 )
@@ -59,16 +67,14 @@ source_option = click.option(
 )
 
 
-def payloads_option(command: _Command) -> _Command:
-    """Give `command` the parameter `payloads`, files and folders of captured notifications."""
-    option: Callable[[_Command], _Command] = click.option(
-        "--payloads",
-        metavar="PATH",
-        multiple=True,
-        type=click.Path(exists=True, path_type=Path),
-        help="Instead of a daemon: a captured notification, or a folder of them (*.json). May be given more than once.",
-    )
-    return option(command)
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C within ends the command without a verdict."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("\ninterrupted: nothing is concluded", err=True)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
 
 
 def captured_events(
