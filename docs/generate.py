@@ -225,7 +225,7 @@ def severity_words() -> str:
 
 def listings() -> str:
     """By what each listing can be filtered."""
-    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS)
+    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS, query.AUDIT)
     return table(
         ("listing", "filters", "`state` is one of"),
         (
@@ -254,19 +254,27 @@ def metrics() -> str:
 def commands() -> str:
     """Every command with its options and examples; first what all of them share."""
     top = click.Context(group, info_name="alertbridge", **group.context_settings)
-    each = (
-        _command(click.Context(command, info_name=name, parent=top))
-        for name, command in group.commands.items()
-    )
+    each = [section for name in group.commands for section in _sections(name, group.commands[name], top)]
     return "\n".join((f"## alertbridge\n\n{_prose(group.help or '')}\n\n{_options(top)}", *each))
+
+
+def _sections(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
+    """One section for a command; for a group those of its commands, named with it."""
+    context = click.Context(command, info_name=name, parent=parent)
+    if not isinstance(command, click.Group):
+        yield _command(context)
+        return
+    for inner in command.commands:
+        yield from _sections(inner, command.commands[inner], context)
 
 
 def _command(context: click.Context) -> str:
     command = context.command
+    name = context.command_path.partition(" ")[2]
     usage = f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     examples = "\n".join(f"$ {line}" for line in (command.examples if isinstance(command, Taught) else ()))
     return (
-        f"## {context.info_name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
+        f"## {name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
         f"{_options(context)}\n```console\n{examples}\n```\n"
     )
 

@@ -25,6 +25,7 @@ from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import DeliveryState, Event, Notification
+from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
@@ -36,7 +37,7 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import census, inbox, outbox, stranded
+from alertbridge.store import census, dispatch, inbox, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
@@ -148,7 +149,7 @@ class App:
 
     async def _recover(self) -> None:
         now = self._clock.now()
-        interrupted = await self._store.write(lambda connection: outbox.recover(connection, now=now))
+        interrupted = await self._store.write(lambda connection: dispatch.recover(connection, now=now))
         undecided = await self._store.read(inbox.count_undecided)
         if interrupted or undecided:
             self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
@@ -196,11 +197,18 @@ class App:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
         self._stations = self._stations_of(settings)
         admin = Admin(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
+        actions = Actions(
+            store=self._store,
+            destinations=lambda: self._decider.bridge.destinations,
+            wake=self._fleet.wake,
+            clock=self._clock,
+            guard=self._guard,
+        )
         page = MetricsPage(
             store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
         )
         reload = ReloadPage(reload=self.reload, guard=self._guard)
-        parts = (self._receiver, self._health, page, reload, admin)
+        parts = (self._receiver, self._health, page, reload, admin, actions)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:

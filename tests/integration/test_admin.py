@@ -21,7 +21,8 @@ from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.store import outbox
-from alertbridge.store.outbox import Posting, Result
+from alertbridge.store.dispatch import Result
+from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DAY, DECIDED, MINUTE, Stock, serving
@@ -538,7 +539,9 @@ async def test_every_admin_route_is_guarded(
                 async with client.get(f"/api/v1/{target}", headers=headers) as answer:
                     assert answer.status == status, target
                     assert ("WWW-Authenticate" in answer.headers) is (status == 401)
-    assert len(routes) == 8
+        async with client.get("/api/v1/audit", headers=headers) as answer:
+            assert answer.status == status
+    assert len(routes) == 9
 
 
 async def test_health_and_metrics_are_open_to_everybody(stock: Stock) -> None:

@@ -11,7 +11,7 @@ from alertbridge.errors import StoreBroken, StoreError, StoreFull
 from alertbridge.model import Action, DeliveryState
 from alertbridge.operate.pruner import Pruner
 from alertbridge.store import retention
-from alertbridge.store.outbox import Result
+from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DAY, DECIDED, MINUTE, Stock

@@ -132,9 +132,18 @@ def test_every_metric_is_documented_and_no_other_is_named() -> None:
     assert listed == set(samples.values())
 
 
+def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that is no group, by the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
 def test_every_command_and_option_is_documented_and_no_other_is_named() -> None:
     parts = dict(part.split("\n", 1) for part in reference("command-line").split("\n## ")[1:])
-    for name, command in {"alertbridge": group, **group.commands}.items():
+    for name, command in [("alertbridge", group), *leaves(group)]:
         options = {
             option for each in command.params if isinstance(each, click.Option) for option in each.opts
         }

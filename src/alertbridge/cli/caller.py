@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import ssl
@@ -11,7 +12,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.settings import ServerSettings, Settings
 from alertbridge.config.values import Folders
 from alertbridge.errors import AlertbridgeError, ConfigurationError, Problem
+from alertbridge.operate.guard import OPERATOR
 
 _PATIENCE = 120.0  # seconds: many rules take a while
 
@@ -51,10 +53,12 @@ class Caller:
         """Where it asks."""
         return self._url
 
-    def post(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of the answer. Raises NoAnswer."""
-        status, body = self._ask("POST", path, query)
-        return status, _json(body)
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, **query: str
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer to `body` as JSON. Raises NoAnswer."""
+        status, said = self._ask("POST", path, query, b"" if body is None else json.dumps(body).encode())
+        return status, _json(said)
 
     def get(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of the answer. Raises NoAnswer."""
@@ -65,9 +69,12 @@ class Caller:
         """The text of the answer, whatever its status. Raises NoAnswer."""
         return self._ask("GET", path, {})[1].decode(errors="replace")
 
-    def _ask(self, method: str, path: str, query: Mapping[str, str]) -> tuple[int, bytes]:
-        data = b"" if method == "POST" else None
-        request = Request(f"{self._url}{path}?{urlencode(query)}", data=data, method=method)  # noqa: S310 - http or https
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
+    ) -> tuple[int, bytes]:
+        address = f"{self._url}{quote(path)}?{urlencode(query)}"
+        request = Request(address, data=data, method=method)  # noqa: S310 - http or https
+        request.add_header(OPERATOR, _operator())
         if self._server.admin_token is not None:
             token = (
                 self._server.admin_token.reveal().encode().decode("latin-1")
@@ -137,6 +144,15 @@ def _address(server: ServerSettings) -> str:
             parsed = ip_address("127.0.0.1" if parsed.version == 4 else "::1")  # noqa: PLR2004 - IPv4
         shown = f"[{parsed}]" if parsed.version == 6 else str(parsed)  # noqa: PLR2004 - IPv6
     return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
+
+
+def _operator() -> str:
+    """The name under which the audit is to keep who did something here: that of this machine's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return ""
+    return name.encode("ascii", "replace").decode()
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alertbridge.cli import report
+from alertbridge.cli.daemon import daemon_options
 from alertbridge.cli.hearing import interruptible, last_option, payloads_option, source_option
-from alertbridge.cli.options import config_option, load_configuration, url_option
+from alertbridge.cli.options import load_configuration
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import ConfigurationError, Problem
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
         "alertbridge check --last 7d",
     ),
 )
-@config_option
+@daemon_options
 @click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 @click.option(
     "--format",
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 )
 @payloads_option("The same without a daemon: a captured notification, or a folder of them (*.json).")
 @source_option
-@url_option
 def check(
     config: Path,
     form: str,

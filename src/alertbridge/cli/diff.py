@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from alertbridge.cli import report
+from alertbridge.cli.daemon import daemon_options
 from alertbridge.cli.hearing import (
     captured_events,
     interruptible,
@@ -19,7 +20,7 @@ from alertbridge.cli.hearing import (
     since_option,
     source_option,
 )
-from alertbridge.cli.options import config_option, load_configuration, url_option
+from alertbridge.cli.options import load_configuration
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import ConfigurationError
@@ -40,21 +41,20 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("new", type=click.Path(path_type=Path))
-@config_option
+@daemon_options
 @last_option("Only what was received in this time until now, such as 24h or 7d.")
 @since_option
 @payloads_option(
     "Instead of a daemon: a captured notification, or a folder of them (*.json). May be given more than once."
 )
 @source_option
-@url_option
 @click.option("--allow-stranded", is_flag=True, help="Exit with 0 even if something would be stranded.")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def diff(
     new: Path,
     config: Path,
     last: timedelta | None,
-    since: datetime | None,
+    since: str | None,
     payloads: tuple[Path, ...],
     source: str | None,
     url: str | None,
@@ -62,7 +62,7 @@ def diff(
     allow_stranded: bool,
     as_json: bool,
 ) -> None:
-    """Show what another configuration would change, before it is in use.
+    """Show what another configuration would change.
 
     NEW is its main file. Every event that the running daemon has stored goes through the rules of --config and through those of NEW; what they make differently of its alerts is counted and shown, each alert once. So is every open incident that NEW would strand or re-key. Nothing is sent, nothing is stored, nothing is reloaded.
 
@@ -78,8 +78,7 @@ def diff(
         raise click.UsageError("--source says where --payloads come from")
     current, candidate = (_load(path, as_json=as_json) for path in (config, new))
     now = SystemClock().now()
-    if last is not None:
-        since = now - last
+    begin = now - last if last else datetime.fromisoformat(since) if since else None
     with interruptible():
         from alertbridge.cli.comparison.compare import Pair  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
@@ -87,7 +86,7 @@ def diff(
         if payloads:
             found = _on_captured(pair, current, payloads, source=source, now=now)
         else:
-            found = _on_stored(pair, current, config, url=url, since=since, now=now)
+            found = _on_stored(pair, current, config, url=url, since=begin, now=now)
     good = allow_stranded or not found.strands
     _show(found, (current, candidate), good=good, as_json=as_json)
     if not good:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from alertbridge.cli.since import Since
 from alertbridge.model import Event
 
 if TYPE_CHECKING:
@@ -21,31 +22,17 @@ _INTERRUPTED: Final = 130  # what a shell says of a command that Ctrl-C ended
 
 
 def _span(_context: click.Context, _parameter: click.Parameter, value: str | None) -> timedelta | None:
-    from pydantic_core import PydanticCustomError  # noqa: PLC0415 - heavy, and `--help` is to be quick
-
-    from alertbridge.config.units import read_duration  # noqa: PLC0415 - see above
+    from alertbridge.config.units import read_duration  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
     if value is None:
         return None
     try:
         span = read_duration(value)
-    except PydanticCustomError as error:
+    except ValueError as error:
         raise click.BadParameter("write for example 30m, 24h or 7d") from error
     if not span:
         raise click.BadParameter("that is no time at all; write for example 30m, 24h or 7d")
     return span
-
-
-def _instant(_context: click.Context, _parameter: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise click.BadParameter("write an instant with its zone, such as 2024-08-01T12:34:56Z")
-    return moment
 
 
 def last_option(told: str) -> Callable[[_Command], _Command]:
@@ -59,9 +46,7 @@ def payloads_option(told: str) -> Callable[[_Command], _Command]:
     return click.option("--payloads", metavar="PATH", multiple=True, type=kind, help=told)
 
 
-since_option = click.option(
-    "--since", metavar="INSTANT", callback=_instant, help="Only what was received from then on."
-)
+since_option = click.option("--since", type=Since(), help="Only what was received from then on.")
 source_option = click.option(
     "--source", metavar="NAME", help="The source that --payloads come from; needed where there are several."
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -38,22 +37,6 @@ def _found(_context: click.Context, _parameter: click.Parameter, value: str | No
     if value:
         return Path(value)
     return HERE if HERE.exists() else INSTALLED
-
-
-def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
-        raise click.BadParameter("write for example http://127.0.0.1:9797")
-    return value
-
-
-def url_option(command: _Command) -> _Command:
-    """Give `command` the parameter `url`, where the daemon is if the configuration does not tell."""
-    return click.option(
-        "--url",
-        metavar="URL",
-        callback=_address,
-        help="Where the daemon is. Default: server.listen of the configuration.",
-    )(command)
 
 
 def load_configuration(path: Path) -> Configuration:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from alertbridge.cli.options import config_option, url_option
+from alertbridge.cli.daemon import OK, daemon_options, fail, refusal
 from alertbridge.cli.taught import Taught
 from alertbridge.errors import ConfigurationError, Problem
 
-_OK = 200
-_UNAUTHORIZED = 401
 _STAYS = "not reloaded: the configuration before it goes on"
 
 
@@ -25,8 +22,7 @@ _STAYS = "not reloaded: the configuration before it goes on"
         "alertbridge reload --url http://127.0.0.1:9798 --force",
     ),
 )
-@config_option
-@url_option
+@daemon_options
 @click.option(
     "--force", is_flag=True, help="Also if work waits for a source or a destination that is removed."
 )
@@ -42,24 +38,14 @@ def reload(config: Path, url: str | None, *, force: bool) -> None:
     try:
         status, said = Caller(config, url=url).post("/-/reload", force="true" if force else "false")
     except ConfigurationError as error:
-        _fail(map(str, error.problems), "the daemon was not asked")
+        fail(map(str, error.problems), "the daemon was not asked")
     except NoAnswer as error:
-        _fail([str(error)], "nothing is known of the configuration in use")
-    if status != _OK:
-        _fail(_problems(status, said), _STAYS)
+        fail([str(error)], "nothing is known of the configuration in use")
+    if status != OK:
+        fail(_problems(status, said), _STAYS)
     what = "reloaded" if said["changed"] else "read again, nothing has changed"
     click.echo(f"{click.style(what, fg='green')}: hash {said['hash'][:12]}")
 
 
-def _fail(lines: Iterable[str], summary: str) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
-    click.echo(click.style(summary, fg="red", bold=True), err=True)
-    raise click.exceptions.Exit(1)
-
-
 def _problems(status: int, said: dict[str, Any]) -> list[str]:
-    if status == _UNAUTHORIZED:
-        return ["the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"]
-    problems = [str(Problem(**each)) for each in said.get("problems", [])]
-    return problems or [f"HTTP {status}: {said.get('detail', 'no reason given')}"]
+    return [str(Problem(**each)) for each in said.get("problems", [])] or [refusal(status, said)]

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 from alertbridge.cli.caller import Caller, NoAnswer
 from alertbridge.cli.comparison.touched import OpenIncident
+from alertbridge.cli.daemon import OK, refusal
 from alertbridge.model import AlertId, AlertStatus, Event, EventOutcome
 
-_OK: Final = 200
 _PAGE: Final = "500"
 _HASH: Final = re.compile(r"^alertbridge_config_hash (\S+)$", re.MULTILINE)
 HASH_DIGITS: Final = 12  # of a configuration's hash, in that metric
@@ -69,9 +69,8 @@ class Stored:
         path = f"/api/v1/{listing}"
         while True:
             status, page = self._caller.get(path, limit=_PAGE, **query)
-            if status != _OK or "items" not in page:
-                detail = page.get("detail", "no reason given")
-                raise NoAnswer(f"{self.url}{path}: HTTP {status}: {detail}")
+            if status != OK:
+                raise NoAnswer(f"{self.url}{path}: {refusal(status, page)}")
             yield from page["items"]
             if page["next"] is None:
                 return

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
-from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting
+from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting, Severity
 from alertbridge.store import outbox
 from alertbridge.store.outbox import Posting
 
@@ -99,22 +99,25 @@ class Postings:
         if destination is None:
             note = f"destination {incident.destination} is no longer configured; this was never sent"
             return Composed({}), DeliveryState.DEAD, note
-        composed = destination.compose(
-            Message(
-                incident=incident.id,
-                key=incident.key,
-                action=announcement.action,
-                severity=announcement.severity,
-                content=incident.content,
-                opened_at=incident.opened_at,
-                closed_at=incident.closed_at,
-            )
-        )
+        composed = destination.compose(message(incident, announcement.action, announcement.severity))
         if announcement.skipped:
             return composed, DeliveryState.SKIPPED, announcement.skipped
         if composed.missing:
             return composed, DeliveryState.HELD, f"missing: {', '.join(composed.missing)}"
         return composed, DeliveryState.PENDING, None
+
+
+def message(incident: Incident, action: Action, severity: Severity) -> Message:
+    """What is to be said of an incident as it stands."""
+    return Message(
+        incident=incident.id,
+        key=incident.key,
+        action=action,
+        severity=severity,
+        content=incident.content,
+        opened_at=incident.opened_at,
+        closed_at=incident.closed_at,
+    )
 
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)

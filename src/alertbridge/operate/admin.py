@@ -1,4 +1,4 @@
-"""The admin API that reads: events, incidents, deliveries and destinations, as JSON."""
+"""The admin API that reads: events, incidents, deliveries, destinations and the audit, as JSON."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from alertbridge.problems import problem
 from alertbridge.store import listings
 from alertbridge.store.listings import Item, Page, Wanted
 from alertbridge.store.store import Store
+from alertbridge.store.trace import trace
 
 _List: TypeAlias = Callable[[Connection, Wanted], Page]
 _Find: TypeAlias = Callable[[Connection, str], Item | None]
@@ -43,7 +44,7 @@ class Station:
 
 
 class Admin:
-    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}` and `/{id}` of each.
+    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}`, `/{id}` of each, `GET /api/v1/audit` and `/trace/{asked}`.
 
     `stations` is looked at anew for each request. `guard` decides who may ask.
     """
@@ -67,6 +68,8 @@ class Admin:
         for listing, page, find in _KEPT:
             handlers[f"/{listing.name}"] = partial(self._list, listing, page)
             handlers[f"/{listing.name}/{{id}}"] = partial(self._show, listing, find)
+        handlers["/trace/{asked:.+}"] = self._trace
+        handlers["/audit"] = partial(self._list, query.AUDIT, listings.list_audit)
         handlers["/destinations"] = self._list_destinations
         handlers["/destinations/{id}"] = self._show_destination
         return [web.get(f"/api/v1{path}", self._guard.wrap(handler)) for path, handler in handlers.items()]
@@ -82,6 +85,14 @@ class Admin:
         identifier = request.match_info["id"]
         item = await self._store.read(lambda connection: find(connection, identifier))
         return _unknown(listing, identifier) if item is None else _json(item)
+
+    async def _trace(self, request: web.Request) -> web.Response:
+        asked = request.match_info["asked"]
+        story = await self._store.read(lambda connection: trace(connection, asked))
+        if story is None:
+            detail = f'nothing is known of "{asked}"; ask by the id of an incident, a delivery or an event, by a key, or by a fingerprint'
+            return problem(404, "Not found", detail)
+        return _json(story)
 
     async def _list_destinations(self, request: web.Request) -> web.Response:
         try:

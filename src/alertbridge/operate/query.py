@@ -51,6 +51,7 @@ DELIVERIES = Listing(
     tuple(DeliveryState),
     numbered=True,
 )
+AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
 DESTINATIONS = Listing("destinations")
 
 

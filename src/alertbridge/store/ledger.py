@@ -45,6 +45,19 @@ def load(
     )
 
 
+def find(connection: Connection, incident: str) -> Incident | None:
+    """One incident; None if there is none of this id."""
+    row = connection.execute(select(incidents).where(incidents.c.id == incident)).one_or_none()
+    return None if row is None else _incident(row)
+
+
+def refill(connection: Connection, incident: str, content: Content) -> None:
+    """Give an incident another content, for whatever is said of it from now on."""
+    connection.execute(
+        update(incidents).where(incidents.c.id == incident).values(content=_content_values(content))
+    )
+
+
 _OF_SOURCE: BindParameter[str] = bindparam("source")
 _FINGERPRINTS: BindParameter[str] = bindparam("fingerprints", expanding=True)
 _KNOWN = (
@@ -198,12 +211,12 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
         "reopen_window": incident.reopen_window,
         "min_duration": incident.min_duration,
         "reopen_until": incident.reopen_until,
-        "content": {
-            "fields": incident.content.fields,
-            "origins": incident.content.origins,
-            "failures": incident.content.failures,
-        },
+        "content": _content_values(incident.content),
     }
+
+
+def _content_values(content: Content) -> dict[str, Any]:
+    return {"fields": content.fields, "origins": content.origins, "failures": content.failures}
 
 
 def _incident(row: Row[Any]) -> Incident:

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, AlertStatus, Severity, instant
 from alertbridge.store.census import ALIVE
-from alertbridge.store.schema import ALIVE_STATES, attempts, deliveries, events, incidents, members
+from alertbridge.store.schema import ALIVE_STATES, attempts, audit, deliveries, events, incidents, members
 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50
@@ -39,6 +39,7 @@ class Wanted:
     source: str | None = None
     fingerprint: str | None = None
     incident: str | None = None
+    delivery: str | None = None
     action: str | None = None
     body: str | None = None
     since: datetime | None = None
@@ -109,6 +110,19 @@ def find_delivery(connection: Connection, identifier: str) -> Item | None:
         return None
     tries = select(attempts).where(attempts.c.delivery == identifier).order_by(attempts.c.number)
     return {**_delivery(row), "history": [_attempt(one) for one in connection.execute(tries)]}
+
+
+def list_audit(connection: Connection, wanted: Wanted) -> Page:
+    """What operators did, by `destination`, `incident`, `delivery` and `since`."""
+    names = ("destination", "incident", "delivery")
+    query = select(audit).where(*_equal(audit.c, {name: getattr(wanted, name) for name in names}))
+    if wanted.since is not None:
+        query = query.where(audit.c.at >= wanted.since)
+    if wanted.after is not None:
+        query = query.where(audit.c.seq < int(wanted.after))
+    rows = connection.execute(query.order_by(audit.c.seq.desc()).limit(wanted.limit + 1)).all()
+    shown = rows[: wanted.limit]
+    return Page([_entry(row) for row in shown], str(shown[-1].seq) if len(rows) > len(shown) else None)
 
 
 _EVENT = (
@@ -267,6 +281,11 @@ def _attempt(row: Row[Any]) -> Item:
         "status": row.status,
         "error": row.error,
     }
+
+
+def _entry(row: Row[Any]) -> Item:
+    names = ("who", "action", "incident", "delivery", "destination", "detail")
+    return {"at": instant(row.at), **{name: getattr(row, name) for name in names}}
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -267,3 +267,17 @@ Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
 Index("ix_attempts_key", attempts.c.destination, attempts.c.key, attempts.c.action, attempts.c.started_at)
 _unfinished = attempts.c.finished_at.is_(None)
 Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("incident", Text, index=True),
+    Column("delivery", Text, index=True),
+    Column("destination", Text),
+    Column("detail", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
