@@ -16,7 +16,7 @@ from alertbridge import __version__
 from alertbridge.chronicle import Chronicle
 from alertbridge.clock import Clock
 from alertbridge.config.difference import Difference, applied, difference
-from alertbridge.config.load import Configuration
+from alertbridge.config.load import Configuration, UnusableConfigurationError
 from alertbridge.config.secrets import Redactor
 from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
@@ -34,6 +34,7 @@ from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
+from alertbridge.operate.watch import Watcher
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
@@ -78,6 +79,8 @@ class App:
             metrics=self.metrics, health=self._health, clock=clock, clean=self._redactor.clean
         )
         self._turn = asyncio.Lock()  # for one reload at a time
+        self._watcher = Watcher(sight=configuration.sight, turn=self._turn, reload=self._take_up, clock=clock)
+        self._watcher.switch(on=configuration.settings.server.watch)
         self._reloads: set[asyncio.Task[Reloaded]] = set()
         self._draining = False
         self._log = structlog.get_logger().bind()
@@ -97,6 +100,7 @@ class App:
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
+        self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
         self._log.info(
@@ -129,13 +133,14 @@ class App:
         self._health.draining()
         self._receiver.close()
         self._draining = True
+        self._watcher.close()
         self._fleet.hasten()
         async with self._turn:  # a reload that has begun to change things changes all of them
             await self._runner.cleanup()
         self._decider.close()
         self._pruner.close()
         self._fleet.close()
-        await self._loops.end("decider", "pruner", *self._fleet.loops)
+        await self._loops.end("watcher", "decider", "pruner", *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -243,13 +248,20 @@ class App:
 
     async def _reload(self, *, force: bool) -> Reloaded:
         async with self._turn:
-            try:
-                wanted = await asyncio.to_thread(self._load)  # it takes seconds where there are many rules
-                self._redactor.learn(wanted.secrets)
-                return await self._apply(wanted, force=force)
-            except Exception as error:
-                file = str(self.configuration.files[0])
-                raise self._news.not_reloaded(error, file=file) from error
+            return await self._take_up(force=force)
+
+    async def _take_up(self, *, force: bool = False) -> Reloaded:
+        """A reload, for whoever has the turn."""
+        try:
+            wanted = await asyncio.to_thread(self._load)  # it takes seconds where there are many rules
+            self._watcher.saw(wanted.sight)
+            self._redactor.learn(wanted.secrets)
+            return await self._apply(wanted, force=force)
+        except Exception as error:
+            if isinstance(error, UnusableConfigurationError):
+                self._watcher.saw(error.sight)
+            file = str(self.configuration.files[0])
+            raise self._news.not_reloaded(error, file=file) from error
 
     async def _apply(self, wanted: Configuration, *, force: bool) -> Reloaded:
         """Change over to `wanted`: first all that can fail, then deciding in one step, then the rest."""
@@ -275,6 +287,7 @@ class App:
         _replace(self._endpoints, endpoints(settings))
         self._guard.token = settings.server.admin_token
         self._pruner.window = longest_look_back(settings)
+        self._watcher.switch(on=settings.server.watch)
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
         _replace(self._stations, self._stations_of(settings))
         await relieving

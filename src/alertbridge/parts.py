@@ -63,6 +63,7 @@ def destination(name: str, settings: DestinationSettings) -> Destination:
                 auth_header=settings.auth_header,
                 severities=settings.severities,
                 keep_git_suffix=settings.keep_git_suffix,
+                inferred_in=settings.inferred_in,
             )
 
 

@@ -3,7 +3,7 @@
     receive      a request body is authenticated, parsed and committed to the inbox; only then comes the 202
     understand   body → alerts (sources), alert → what the rules want (rules)
     decide       what that changes in the incidents (incidents)
-    render       the texts of every incident that opened (rules)
+    render       the texts of every incident that opened, or may be announced again since they changed (rules)
     compose      the messages to be said about every incident that changed (destinations)
     store        changes and messages, and that the event is decided: in one transaction
     deliver      each destination's courier takes its messages from the outbox and sends them
@@ -23,14 +23,15 @@ from sqlalchemy import Connection
 
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock, rest
-from alertbridge.deliver.posting import Postings
+from alertbridge.deliver.posting import Postings, alarms_differ
 from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
-from alertbridge.incidents.state import Changes, Heard, State, merged
-from alertbridge.model import Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
+from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
+from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store import inbox, ledger
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
@@ -40,6 +41,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _POSTPONED = timedelta(hours=1)
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
+_CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
 _BREATH = timedelta(
@@ -170,7 +172,7 @@ class Decider:
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
             )
-            changes = render(bridge.rulebook, changes)
+            changes = render(bridge, changes, before=state)
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
@@ -219,31 +221,50 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+        parser = _CONCLUDED if event.inferred else feed.parser
+        said = parser.parse(event.body, source=event.source, received_at=event.received_at)
     heard, failures = [], []
-    for alert in said.alerts:
+    alerts = [replace(alert, inferred=True) for alert in said.alerts] if event.inferred else said.alerts
+    for alert in alerts:
         plan = bridge.rulebook.plan(alert)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
 
 
-def render(rulebook: Rulebook, changes: Changes) -> Changes:
-    """The same changes, with the content of every incident that opened."""
-    if not changes.opened:
+def render(bridge: Bridge, changes: Changes, *, before: State) -> Changes:
+    """The same changes, with the content of every incident that opened, and with what is new of those to be retold.
+
+    Only those whose content is new are left in `retold`; one is announced, unless it is already, where anything that is
+    sent differs.
+    """
+    if not changes.opened and not changes.retold:
         return changes
-    rendered = {
-        identifier: replace(
-            changes.incidents[identifier],
-            content=rulebook.render(
-                alert,
-                rule=changes.incidents[identifier].rule,
-                destination=changes.incidents[identifier].destination,
-            ),
-        )
-        for identifier, alert in changes.opened.items()
-    }
-    return replace(changes, incidents={**changes.incidents, **rendered})
+    incidents = dict(changes.incidents)
+    for identifier, alert in changes.opened.items():
+        opened = incidents[identifier]
+        content = bridge.rulebook.render(alert, rule=opened.rule, destination=opened.destination)
+        incidents[identifier] = replace(opened, content=content)
+    announced = {announcement.incident for announcement in changes.announcements}
+    announcements = list(changes.announcements)
+    retold = {}
+    for identifier, speaker in changes.retold.items():
+        known = before.incidents[identifier]
+        drafted = incidents.get(identifier, known)
+        now = drafted if speaker is None else _rendered_anew(bridge.rulebook, drafted, speaker)
+        if now.content != known.content:
+            incidents[identifier] = now
+            retold[identifier] = speaker
+        if identifier not in announced and alarms_differ(bridge.destinations, known, now):
+            announcements.append(Announcement(identifier, Action.ALARMED, now.severity))
+    return replace(changes, incidents=incidents, retold=retold, announcements=tuple(announcements))
+
+
+def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert) -> Incident:
+    content = rulebook.render_anew(
+        alert, rule=incident.rule, destination=incident.destination, before=incident.content
+    )
+    return replace(incident, content=content)
 
 
 def second_thought(bridge: Bridge, alert: Alert) -> Input:

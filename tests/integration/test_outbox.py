@@ -128,7 +128,7 @@ async def test_what_is_in_flight_is_not_withdrawn(store: Store) -> None:
 
 async def test_collapse_skips_both_when_nobody_has_heard_of_the_incident(store: Store) -> None:
     await post(store, posting("a"), posting("a", Action.RESOLVED))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"skipped"}
 
 
@@ -136,13 +136,30 @@ async def test_collapse_keeps_both_once_the_alarm_was_tried(store: Store) -> Non
     await post(store, posting("a"), posting("a", Action.RESOLVED))
     (claimed,) = await claim(store)
     await settle(store, claimed, retry(at=1))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"pending"}
+
+
+async def test_collapse_of_several_skips_those_alone_that_nobody_has_heard_of(store: Store) -> None:
+    heard, said = posting("a"), posting("a", Action.RESOLVED)
+    await post(store, heard, said)
+    await claim(store)
+    unheard, over = posting("b", incident="I2"), posting("b", Action.RESOLVED, incident="I2")
+    other = posting("c", incident="I3")
+    await post(store, unheard, over, other)
+    await store.write(lambda connection: outbox.collapse(connection, ["I1", "I2"], now=NOON))
+    assert await states(store) == {
+        heard.id: "sending",
+        said.id: "pending",
+        unheard.id: "skipped",
+        over.id: "skipped",
+        other.id: "pending",
+    }
 
 
 async def test_collapse_lets_a_resolve_alone_go(store: Store) -> None:
     await post(store, posting("a", Action.RESOLVED))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"pending"}
 
 

@@ -98,7 +98,7 @@ class Stock:
             closed_at=closed_at,
             service="checkout",
             reopen_until=reopen_until,
-            content=Content({"title": "Down"}, {"title": "rule"}, {}),
+            content=Content({"title": "Down"}, {"title": "rule"}, {}, AlertId("prod", "f1")),
         )
         parts = [
             Member(

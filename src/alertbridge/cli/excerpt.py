@@ -15,7 +15,9 @@ _SECRET: Final = re.compile(
     r"""(token|passw\w*|secret|credentials?|api_?key|(?<![\w-])(url|proxy))['"]?\s*:|://[^/\s]*@""",
     re.IGNORECASE,
 )
-_KEY: Final = re.compile(r"(?P<shown>\s*(?:- +)?[A-Za-z_][A-Za-z0-9_.-]{0,39}:)(?P<space>\s*)(?P<value>.*)")
+_KEY: Final = re.compile(
+    r"(?P<shown>\s*(?:- +)?(?:[A-Za-z_][A-Za-z0-9_.-]{0,39}|<<):)(?P<space>\s*)(?P<value>.*)"
+)
 
 
 def excerpt(line: str, *, column: int, field: str, rule_file: bool = False) -> tuple[str, str] | None:

@@ -19,6 +19,7 @@ from alertbridge.model import (
     Message,
     Notification,
     Reporting,
+    Resend,
 )
 from alertbridge.pipeline import Bridge
 from alertbridge.rules.condition import AnyOf, written
@@ -139,6 +140,7 @@ def _fate_json(fate: Fate) -> JSON:
                 "key": one.intent.key,
                 "severity": one.intent.severity.word,
                 "service": one.intent.service,
+                "resend": one.intent.resend.value,
                 "missing": list(one.missing),
                 "payload": one.composed.payload,
                 "origins": one.content.origins,
@@ -239,6 +241,8 @@ def _telling_text(one: Telling) -> Iterator[str]:
     yield f"  {click.style(intent.destination, bold=True)}: {one.action.value}{_when(one)}:"
     known = [f"key {intent.key}", f"severity {intent.severity.word}"]
     known += [f"service {intent.service}"] if intent.service else []
+    if one.action is Action.ALARMED and intent.resend is not Resend.SEVERITY:
+        known.append(f"resend {intent.resend.value}")
     yield f"    {printable(', '.join(known))}"
     yield indented(one.composed.payload, 4)
     if one.missing:

@@ -76,10 +76,9 @@ def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, st
     effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else "no rule"
     became = ", ".join(effects) or entry["note"] or "nothing changed"
-    return (
-        entry["status"],
-        f"{entry['source']}/{entry['fingerprint']}: {became} ({rules}; event {entry['event']})",
-    )
+    why = f"inferred, {entry['inferred']}; " if entry["inferred"] else ""
+    said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
+    return entry["status"], said
 
 
 def _opened(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:

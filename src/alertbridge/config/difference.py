@@ -60,13 +60,13 @@ def difference(running: Configuration, wanted: Configuration) -> Difference:
 
 def applied(running: Configuration, wanted: Configuration) -> Settings:
     """The settings in use once `wanted` has been applied: those that need a restart are as they were."""
-    token = {name: getattr(wanted.settings.server, name) for name in _SERVER_APPLIED}
-    server = running.settings.server.model_copy(update=token)
+    taken = {name: getattr(wanted.settings.server, name) for name in _SERVER_APPLIED}
+    server = running.settings.server.model_copy(update=taken)
     kept = {"server": server, "storage": running.settings.storage, "log": running.settings.log}
     return wanted.settings.model_copy(update=kept)
 
 
-_SERVER_APPLIED = ("admin_token", "admin_token_file")
+_SERVER_APPLIED = ("admin_token", "admin_token_file", "watch")
 
 
 def _change(old: Mapping[str, Section], new: Mapping[str, Section]) -> Change:

@@ -69,6 +69,19 @@ class Document:
             return Place(best.line, best.column + offset) if position.inline else best
         return Place(1, 1)
 
+    def at(self, path: Path) -> Data:
+        """The value at `path`; None if there is none."""
+        data: Data = dict(self.data)
+        for step in path:
+            match data, step:
+                case dict(), str():
+                    data = data.get(step)
+                case list(), int() if step < len(data):
+                    data = data[step]
+                case _:
+                    return None
+        return data
+
     def spelling(self, path: Path) -> str | None:
         """How the number, boolean or null at `path` is written in the file; None for anything else."""
         position = self.positions.get(path)

@@ -7,7 +7,7 @@ validate    sections and rules                                     settings.py, 
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
-advise      what works and is still worth a warning                advice.py
+advise      what works and is still worth a warning                advice.py, unknown_words.py
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -35,6 +35,7 @@ from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
+from alertbridge.config.sight import Reader, Sight
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
@@ -42,6 +43,7 @@ from alertbridge.model import JSON, Secret
 from alertbridge.rules.rulebook import Rule, Rulebook
 
 _S = TypeVar("_S", bound=Section)
+_MOST_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Configuration:
 
     `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
     hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files` leads from
-    a setting such as `destinations.elven.url` to the file that holds it.
+    a setting such as `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
     """
 
     settings: Settings
@@ -62,20 +64,36 @@ class Configuration:
     warnings: tuple[Problem, ...] = ()
     secret_files: Mapping[str, Path] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    sight: Sight = field(default_factory=Sight)
+
+
+class UnusableConfigurationError(ConfigurationError):
+    """What a load raises; `sight` is all that it looked at."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, sight: Sight) -> None:
+        super().__init__(problems)
+        self.sight = sight
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     """The configuration in the main file at `path` and the rule files that it names.
 
+    If files change meanwhile, they are all read again, so that nothing is made of half of what was and half of what is.
+
     Raises:
-        ConfigurationError: with every mistake found, sorted by file and line.
+        UnusableConfigurationError: with every mistake found, sorted by file and line.
     """
+    tries = 1
     loading = _Loading(path, environ)
     configuration = loading.configuration()
+    while tries < _MOST_TRIES and loading.reader.sight.again() != loading.reader.sight:
+        tries += 1
+        loading = _Loading(path, environ)
+        configuration = loading.configuration()
     problems = loading.findings.all()
     if configuration is None or problems:
         assert problems, "what is not usable has a reason"
-        raise ConfigurationError(problems)
+        raise UnusableConfigurationError(problems, sight=loading.reader.sight)
     return configuration
 
 
@@ -94,11 +112,12 @@ class _Loading:
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self.findings = Findings()
+        self.reader = Reader()
         self._path = path
         self._base = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link leads nowhere else
         self._environ = environ
         credentials = environ.get("CREDENTIALS_DIRECTORY")
-        self._folders = Folders(self._base, Path(credentials) if credentials else None)
+        self._folders = Folders(self._base, Path(credentials) if credentials else None, self.reader.read)
 
     def configuration(self) -> Configuration | None:
         """The configuration; None if there are findings that leave nothing to make one of."""
@@ -136,9 +155,10 @@ class _Loading:
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=advise(main, settings, book),
+            warnings=self.findings.ordered(advise([main, *rule_files.values()], settings, book)),
             secret_files=secrets.files,
             trials=trials,
+            sight=self.reader.sight,
         )
 
     def documents(self) -> tuple[Document, ...]:
@@ -159,12 +179,14 @@ class _Loading:
             self.findings.add(checker.check(document))
 
     def _read(self, path: Path, file: str, begin: str) -> Document | None:
-        document, problems = read_document(path, file=file, environ=self._environ, begin=begin)
+        document, problems = read_document(
+            path, file=file, environ=self._environ, begin=begin, read=self.reader.read
+        )
         self.findings.read(file, problems)
         return document
 
     def _rule_files(self, main: Document) -> dict[Path, Document]:
-        paths, problems = find_rule_files(main, path=self._base / self._path.name)
+        paths, problems = find_rule_files(main, path=self._base / self._path.name, find=self.reader.find)
         self.findings.add(problems)
         documents: dict[Path, Document] = {}
         for path in paths:

@@ -16,7 +16,7 @@ from alertbridge.config.values import Switch, Text, one_of
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.model import Resend
 
-_RESEND: Final = {each.value: each for each in (Resend.NEVER, Resend.SEVERITY)}
+_RESEND: Final = {each.value: each for each in Resend}
 _GROUP: Final[dict[str, Any]] = {
     "type": "object",
     "minProperties": 1,
@@ -33,14 +33,8 @@ _CONDITION: Final[dict[str, Any]] = {
 }
 
 
-def _resend(value: object) -> Resend:
-    if value == Resend.CHANGE:
-        raise refused("`change` is not supported yet by this version", "write never or severity")
-    return one_of(_RESEND)(value)
-
-
 ResendWord = Annotated[
-    Resend, BeforeValidator(_resend), WithJsonSchema({"type": "string", "enum": list(_RESEND)})
+    Resend, BeforeValidator(one_of(_RESEND)), WithJsonSchema({"type": "string", "enum": list(_RESEND)})
 ]
 UnknownResolved = Annotated[
     Literal["send", "ignore"], BeforeValidator(one_of({"send": "send", "ignore": "ignore"}))
@@ -117,8 +111,8 @@ class RuleSettings(Section):
     )
     resend: ResendWord = Field(
         Resend.SEVERITY,
-        description="Whether an open incident is announced again when its severity rises.",
-        examples=["severity", "never"],
+        description="When an open incident is announced again: never, when its severity rises, or when anything sent changes.",
+        examples=["severity", "change"],
     )
     unknown_resolved: UnknownResolved = Field(
         "send", description="What to do with the resolve of an alert never seen.", examples=["ignore"]

@@ -16,7 +16,7 @@ from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import SourceSettings
 from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Size
-from alertbridge.config.values import Level, Name, ReadableFile, Span, Text, one_of
+from alertbridge.config.values import Level, Name, ReadableFile, Span, Switch, Text, one_of
 from alertbridge.model import Severity
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
@@ -90,6 +90,11 @@ class ServerSettings(Section):
         timedelta(seconds=30),
         description="How long requests under way may take when the daemon stops.",
         examples=["30s"],
+    )
+    watch: Switch = Field(
+        default=False,
+        description="Reload by itself when a file of the configuration has changed: this one, a rule file or the file of a secret.",
+        examples=[True],
     )
 
     @property

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
-from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.reading import Read, UnreadableError, read_bytes
 from alertbridge.config.refuse import expected, kind, refused
 from alertbridge.config.section import SecretText
 from alertbridge.config.suggest import remedy
@@ -29,10 +29,11 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where relative paths lead: the configuration's folder and, when set, `$CREDENTIALS_DIRECTORY`."""
+    """Where relative paths lead: the configuration's folder and, when set, `$CREDENTIALS_DIRECTORY`; and what reads there."""
 
     base: Path
     credentials: Path | None = None
+    read: Read = read_bytes
 
     def secret(self, path: str) -> Path:
         """Where the file of a secret is."""
@@ -159,7 +160,7 @@ def _readable(value: object, info: ValidationInfo) -> Path:
         return Path(str(text))
     path = folders.file(str(text))
     try:
-        read_bytes(path, most=1)
+        folders.read(path, most=1)
     except UnreadableError as error:
         raise refused(f"{path} {error.problem}", error.remedy) from None
     return path

@@ -64,10 +64,9 @@ class Postings:
         """Enter everything into the outbox, in the caller's transaction."""
         outbox.withdraw(connection, self._overtaken, now=self._now)
         outbox.post(connection, self._postings, now=self._now)
-        for posting in self._postings:
-            over = posting.action is Action.RESOLVED and posting.state in _UNSENT
-            if over and posting.destination in self._collapsing:
-                outbox.collapse(connection, posting.incident, now=self._now)
+        over = (one for one in self._postings if one.action is Action.RESOLVED and one.state in _UNSENT)
+        ended = dict.fromkeys(one.incident for one in over if one.destination in self._collapsing)
+        outbox.collapse(connection, ended, now=self._now)
 
     def _overtake(self, incident: str, action: Action) -> None:
         self._overtaken[incident, action] = None
@@ -107,6 +106,18 @@ class Postings:
         return composed, DeliveryState.PENDING, None
 
 
+def alarms_differ(destinations: Mapping[str, Destination], before: Incident, after: Incident) -> bool:
+    """Whether the alarm of an incident says something else by now; never where it is told of only when it is over."""
+    destination = destinations.get(after.destination)
+    if destination is None or after.reporting is Reporting.RECORD:
+        return False
+    if (before.content, before.severity) == (after.content, after.severity):
+        return False
+    known = replace(after, content=before.content, severity=before.severity)
+    said, now = (destination.compose(message(one, Action.ALARMED, one.severity)) for one in (known, after))
+    return said != now
+
+
 def message(incident: Incident, action: Action, severity: Severity) -> Message:
     """What is to be said of an incident as it stands."""
     return Message(
@@ -117,6 +128,7 @@ def message(incident: Incident, action: Action, severity: Severity) -> Message:
         content=incident.content,
         opened_at=incident.opened_at,
         closed_at=incident.closed_at,
+        inferred=incident.inferred,
     )
 
 

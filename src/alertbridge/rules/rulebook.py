@@ -13,6 +13,7 @@ from alertbridge.errors import RenderingFailed
 from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, Severity
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
+from alertbridge.rules.index import RuleIndex
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.subject import Subject
 from alertbridge.rules.template import Template
@@ -101,6 +102,7 @@ class Rulebook:
         hash: str,  # noqa: A002 - the word used for it everywhere
     ) -> None:
         self._rules = rules
+        self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
         self._by_name = {rule.name: rule for rule in rules}
         self._words = SeverityWords(severities)
@@ -156,9 +158,21 @@ class Rulebook:
             entry=self._catalogue.get(subject.service, {}),
         )
 
+    def render_anew(self, alert: Alert, *, rule: str, destination: str, before: Content) -> Content:
+        """What is said to the destination about the alert, now that `before` was said of its incident.
+
+        It is `before` itself where the rule does not exist any more, or does not send there any more.
+        """
+        known = self._by_name.get(rule)
+        if known is None or destination not in known.send:
+            return before
+        now = self.render(alert, rule=rule, destination=destination)
+        return render.renewed(self._fields[destination], before=before, now=now)
+
     def _matching(self, alert: Alert) -> Iterator[Rule]:
         """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
-        for rule in self._rules:
+        for position in self._index.candidates(alert):
+            rule = self._rules[position]
             if rule.when.matches(alert):
                 yield rule
                 if rule.ends:

@@ -35,6 +35,7 @@ CONTENT_NAMES = IDENTITY_NAMES | {
 _JINJA = re.compile(r"\{[{%#]")
 _GO_TEMPLATE = re.compile(r"\{\{-?\s*(?:[.$]|range\b|if\b|end\b)")
 _HYPHENATED = re.compile(r"\b(labels|annotations|group)\.(\w+(?:-\w+)+)")
+_UNENDED = re.compile(r"needs to be closed is '(\w+)'")
 _SANDBOX = Sandbox()  # never changed after this
 
 
@@ -61,11 +62,8 @@ class Template:
         try:
             return _compiled(text, names)
         except jinja2.TemplateSyntaxError as error:
-            remedy = (
-                "this is Jinja2, not Go: write {{ labels.severity }}" if _GO_TEMPLATE.search(text) else ""
-            )
             raise TemplateError(
-                f"template syntax: {error.message}", remedy, _line(text, error.lineno)
+                f"template syntax: {error.message}", _correction(text, error), _line(text, error.lineno)
             ) from error
         except (RecursionError, SyntaxError, MemoryError, ValueError, OverflowError) as error:
             raise TemplateError("the template is nested too deeply or holds too large a number") from error
@@ -144,7 +142,7 @@ def _unavailable(node: nodes.Name, text: str, names: frozenset[str]) -> Template
     elif near:
         remedy = f"did you mean {near[0]}? There are {available}"
     else:
-        remedy = f"there are {available}"
+        remedy = f"a label of this name is labels.{node.name}; there are {available}"
     return TemplateError(f"unknown name {node.name}", remedy, offset)
 
 
@@ -156,6 +154,16 @@ def _why_not(name: str, names: frozenset[str]) -> str:
     if names <= IDENTITY_NAMES:
         return f"a key is built from identity only, because {name} would change while the alert fires"
     return f"{name} is not available here"
+
+
+def _correction(text: str, error: jinja2.TemplateSyntaxError) -> str:
+    """What to write instead of wrong syntax."""
+    unended = _UNENDED.search(error.message or "")
+    if _GO_TEMPLATE.search(text):
+        return "this is Jinja2, not Go: write {{ labels.severity }}"
+    if unended:
+        return f"add {{% end{unended[1]} %}}"
+    return "a value is written {{ labels.team }}, a condition {% if labels.team %}...{% endif %}"
 
 
 def _line(text: str, number: int) -> int:

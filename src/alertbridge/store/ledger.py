@@ -212,11 +212,17 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
         "min_duration": incident.min_duration,
         "reopen_until": incident.reopen_until,
         "content": _content_values(incident.content),
+        "inferred": incident.inferred,
     }
 
 
 def _content_values(content: Content) -> dict[str, Any]:
-    return {"fields": content.fields, "origins": content.origins, "failures": content.failures}
+    return {
+        "fields": content.fields,
+        "origins": content.origins,
+        "failures": content.failures,
+        "speaker": content.speaker and content.speaker._asdict(),
+    }
 
 
 def _incident(row: Row[Any]) -> Incident:
@@ -236,8 +242,13 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_window=row.reopen_window,
         min_duration=row.min_duration,
         reopen_until=row.reopen_until,
-        content=Content(**row.content),
+        inferred=row.inferred,
+        content=_content(**row.content),
     )
+
+
+def _content(*, speaker: dict[str, str] | None = None, **stored: Any) -> Content:
+    return Content(**stored, speaker=AlertId(**speaker) if speaker else None)
 
 
 def _believed(row: Row[Any]) -> Known:
@@ -254,6 +265,7 @@ def _member_values(member: Member) -> dict[str, Any]:
         "starts_at": member.starts_at,
         "ends_at": member.ends_at,
         "last_seen": member.last_seen,
+        "inferred": member.inferred,
     }
 
 
@@ -266,6 +278,7 @@ def _member(row: Row[Any]) -> Member:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         last_seen=row.last_seen,
+        inferred=row.inferred,
     )
 
 

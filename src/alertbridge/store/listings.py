@@ -134,6 +134,7 @@ _EVENT = (
     events.c.truncated,
     events.c.alerts,
     events.c.error,
+    events.c.inferred,
     func.length(events.c.body).label("size"),
 )
 
@@ -206,6 +207,7 @@ def _event(row: Row[Any]) -> Item:
         "rules_hash": row.rules_hash,
         "truncated": row.truncated,
         "error": row.error,
+        "inferred": row.inferred,
         "body": row.body.decode(errors="replace"),
         "body_truncated": row.size > len(row.body),
     }
@@ -230,6 +232,7 @@ def _member(row: Row[Any]) -> Item:
         "status": (AlertStatus.FIRING if row.firing else AlertStatus.RESOLVED).value,
         "starts_at": instant(row.starts_at),
         "ends_at": _instant(row.ends_at),
+        "inferred": row.inferred,
     }
 
 
@@ -245,6 +248,7 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
         "opened_at": instant(row.opened_at),
         "closed_at": _instant(row.closed_at),
         "service": row.service,
+        "inferred": row.inferred,
         "content": row.content,
         "alerts": alerts,
     }

@@ -13,14 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import (
-    Connection,
-    bindparam,
-    exists,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, bindparam, case, func, insert, select, update
 
 from alertbridge.model import JSON, Action, DeliveryState, Severity
 from alertbridge.store.schema import Instant, deliveries
@@ -58,6 +51,27 @@ _WITHDRAW = (
     )
 )
 
+_UNSAID_ALARM = (deliveries.c.action == Action.ALARMED.value) & deliveries.c.state.in_(_UNSENT)
+_UNHEARD = (
+    select(deliveries.c.incident)
+    .where(deliveries.c.incident.in_(bindparam("whose", expanding=True)))
+    .group_by(deliveries.c.incident)
+    .having(
+        func.max(deliveries.c.attempts) == 0,
+        func.sum(case((_UNSAID_ALARM, 1), else_=0)) > 0,
+    )
+)
+_SKIP = (
+    update(deliveries)
+    .where(deliveries.c.incident.in_(bindparam("whose", expanding=True)), deliveries.c.state.in_(_UNSENT))
+    .values(
+        state=DeliveryState.SKIPPED.value,
+        settled_at=bindparam("at", type_=Instant),
+        next_attempt_at=None,
+        last_error="the incident was over before this was sent (collapse: true)",
+    )
+)
+
 
 def withdraw(connection: Connection, overtaken: Iterable[tuple[str, Action]], *, now: datetime) -> None:
     """Supersede the unsent deliveries of these incidents and actions: a newer truth takes their place."""
@@ -69,25 +83,13 @@ def withdraw(connection: Connection, overtaken: Iterable[tuple[str, Action]], *,
             )
 
 
-def collapse(connection: Connection, incident: str, *, now: datetime) -> None:
-    """Skip all that waits to be said of an incident whose `alarmed` was never tried: nobody has heard of it."""
-    said = deliveries.c.incident == incident
-    tried = exists().where(said, deliveries.c.attempts > 0)
-    alarmed = exists().where(
-        said, deliveries.c.action == Action.ALARMED.value, deliveries.c.state.in_(_UNSENT)
-    )
-    decided = (connection.execute(select(~tried, alarmed))).one()
-    if all(decided):
-        connection.execute(
-            update(deliveries)
-            .where(said, deliveries.c.state.in_(_UNSENT))
-            .values(
-                state=DeliveryState.SKIPPED.value,
-                settled_at=now,
-                next_attempt_at=None,
-                last_error="the incident was over before this was sent (collapse: true)",
-            )
-        )
+def collapse(connection: Connection, whose: Iterable[str], *, now: datetime) -> None:
+    """Skip all that waits to be said of those incidents whose `alarmed` was never tried: nobody has heard of them."""
+    incidents = list(whose)
+    for start in range(0, len(incidents), _CHUNK):
+        unheard = connection.scalars(_UNHEARD, {"whose": incidents[start : start + _CHUNK]}).all()
+        if unheard:
+            connection.execute(_SKIP, {"whose": unheard, "at": now})
 
 
 def post(connection: Connection, postings: Sequence[Posting], *, now: datetime) -> None:

@@ -109,6 +109,7 @@ events = Table(
     Column("truncated", Integer, nullable=False, server_default="0"),
     Column("alerts", JSON),  # what became of each alert
     Column("error", Text),
+    Column("inferred", Text),  # why it was concluded, where nobody said it
     _one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )
@@ -136,6 +137,7 @@ incidents = Table(
     Column("min_duration", Span, nullable=False),
     Column("reopen_until", Instant),
     Column("content", JSON, nullable=False),
+    Column("inferred", Boolean, nullable=False),
     _one_of("reporting", Reporting),
     _one_of("resend", Resend),
 )
@@ -170,6 +172,7 @@ members = Table(
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant),
     Column("last_seen", Instant, nullable=False),
+    Column("inferred", Boolean, nullable=False),
 )
 Index("ix_members_alert", members.c.source, members.c.fingerprint)
 

@@ -116,8 +116,9 @@ def _heard(connection: Connection, subject: _Subject) -> tuple[list[Entry], bool
     if not subject.alerts:
         return [], False
     text = cast(events.c.alerts, Text)
+    columns = ("id", "source", "received_at", "rules_hash", "alerts", "inferred")
     query = (
-        select(events.c.id, events.c.source, events.c.received_at, events.c.rules_hash, events.c.alerts)
+        select(*(events.c[name] for name in columns))
         .where(or_(*(text.contains(alert.fingerprint, autoescape=True) for alert in subject.alerts)))
         .order_by(events.c.received_at.desc())
         .limit(_MOST_EVENTS + 1)
@@ -142,6 +143,7 @@ def _verdicts(row: Any, alerts: Iterable[AlertId]) -> Iterator[Entry]:
                 "event": row.id,
                 "source": row.source,
                 "rules_hash": row.rules_hash,
+                "inferred": row.inferred,
                 **verdict,
             }
 

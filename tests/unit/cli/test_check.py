@@ -94,6 +94,19 @@ def test_github_gets_annotations_and_nothing_when_all_is_well(folder: Path) -> N
     assert result.output.startswith("::error file=alertbridge.yaml,line=")
 
 
+def test_programs_and_github_are_told_what_is_only_a_warning(folder: Path) -> None:
+    replace(folder / "rules.d/20-payments.yaml", "critical|page", "critcal|page")
+
+    result = CliRunner().invoke(group, ["check", "--json"])
+    assert result.exit_code == 0
+    said = json.loads(result.output)
+    assert said["ok"] is True
+    assert [(each["level"], each["line"]) for each in said["problems"]] == [("warning", 9)]
+    result = CliRunner().invoke(group, ["check", "--format", "github", "--strict"])
+    assert result.exit_code == 1
+    assert result.output.startswith("::warning file=rules.d/20-payments.yaml,line=9,col=")
+
+
 @pytest.mark.parametrize("named", [[], ["--config", "alertbridge.yaml"]])
 def test_a_missing_configuration_is_a_problem_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: list[str]

@@ -70,6 +70,19 @@ def test_a_firing_alert_shows_its_rule_and_what_each_destination_would_get(confi
     assert hivel["origins"]["pr_number"] == "service"
 
 
+def test_when_an_open_incident_is_announced_again_is_told_where_a_rule_says_so(configuration: Path) -> None:
+    rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
+    text = rules.read_text(encoding="utf-8")
+    rules.write_text(text.replace("send: [elven]", "send: [elven]\n    resend: change"), encoding="utf-8")
+
+    (alert,) = explained(configuration, firing(alertname="Down"))["alerts"]
+    output = explain(configuration, "--labels", "alertname=Down").output
+
+    assert alert["messages"][0]["resend"] == "change"
+    assert "elven: alarmed:\n    key prod/" in output
+    assert ", severity moderate, resend change\n" in output
+
+
 def test_a_resolved_alert_shows_the_finished_record(configuration: Path) -> None:
     alert = explained(configuration, payload=str(PAYLOADS / "07-resolved-all.json"))["alerts"][0]
 

@@ -431,8 +431,11 @@ def test_an_inline_secret_does_not_change_the_hash(tmp_path: Path) -> None:
     ("main", "warned"),
     [
         (SMALL + CATCH_ALL, []),
-        (SMALL, ["rules: no rule matches every alert"]),
-        (SMALL + "rules: [{name: a, when: [b = c], drop: true}]\n", ["rules: no rule matches every alert"]),
+        (SMALL, ["rules: there is no rule"]),
+        (
+            SMALL + "rules: [{name: a, when: [b = c], drop: true}]\n",
+            ["rules[0]: no rule matches every alert"],
+        ),
         (
             SMALL + CATCH_ALL + "server: {listen: '0.0.0.0:9797'}\n",
             ["server.admin_token: without a token", "sources.prod: anyone who reaches the port"],

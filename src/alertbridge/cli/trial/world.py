@@ -89,7 +89,7 @@ class World:
             rules_hash=self._bridge.rulebook.hash,
             new_id=self._new_id,
         )
-        changes = render(self._bridge.rulebook, changes)
+        changes = render(self._bridge, changes, before=self._state)
         self._state.absorb(changes)
         for alert, doubt in changes.doubts.items():
             if doubt is None:

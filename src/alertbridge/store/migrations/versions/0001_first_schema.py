@@ -134,6 +134,7 @@ def upgrade() -> None:
         sa.Column("truncated", sa.Integer(), server_default="0", nullable=False),
         sa.Column("alerts", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("inferred", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('received', 'decided', 'malformed', 'failed')", name=op.f("ck_events_outcome")
         ),
@@ -176,6 +177,7 @@ def upgrade() -> None:
         sa.Column("min_duration", sa.BigInteger(), nullable=False),
         sa.Column("reopen_until", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("inferred", sa.Boolean(), nullable=False),
         sa.CheckConstraint("reporting IN ('lifecycle', 'record')", name=op.f("ck_incidents_reporting")),
         sa.CheckConstraint("resend IN ('never', 'severity', 'change')", name=op.f("ck_incidents_resend")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
@@ -235,6 +237,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=True),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("inferred", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["incident"], ["incidents.id"], name=op.f("fk_members_incident"), ondelete="CASCADE"
         ),
