@@ -223,6 +223,14 @@ class Decider:
             self._posted()
 
 
+def read(feed: Feed, event: Event) -> Notification:
+    """What the body of an event says. Raises MalformedBody."""
+    if not event.inferred:
+        return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
+    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+
+
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
     """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
@@ -234,11 +242,9 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        parser = _CONCLUDED if event.inferred else feed.parser
-        said = parser.parse(event.body, source=event.source, received_at=event.received_at)
+        said = read(feed, event)
     heard, failures = [], []
-    alerts = [replace(alert, inferred=True) for alert in said.alerts] if event.inferred else said.alerts
-    for alert in alerts:
+    for alert in said.alerts:
         plan = bridge.rulebook.plan(alert)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
