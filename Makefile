@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format kills bench lock clean
+.PHONY: help demo run test check format kills reloads bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,8 +44,12 @@ N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 	KILLS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_kills.py
 
-bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, interleaved
+reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
+	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py
+
+bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, and what many rules cost; interleaved
 	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks.rules
 
 lock: $(VENV)/.dev  ## renew the lock files (needs the network)
 	$(BIN)/python -m pip install --quiet uv

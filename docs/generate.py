@@ -8,6 +8,7 @@ by hand. Run it as `.venv/bin/python docs/generate.py`; `tests/unit/test_docs.py
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,10 @@ from alertbridge.rules import filters, sandbox, severity
 from alertbridge.rules.template import CONTENT_NAMES, IDENTITY_NAMES, SERVICE_NAMES
 
 DOCS: Final = Path(__file__).parent
+if str(DOCS.parent) not in sys.path:
+    sys.path.append(str(DOCS.parent))
+from docs.filter_examples import EXAMPLES  # noqa: E402 - to be found when this is run as a script, too
+
 _PART: Final = re.compile(
     r"(?P<begin><!-- generated: (?P<name>[a-z ]+) -->\n).*?(?P<end><!-- end -->)", re.DOTALL
 )
@@ -210,6 +215,20 @@ def paragraph(several: Iterable[str]) -> str:
     return words(sorted(several)) + "\n"
 
 
+def filter_examples() -> str:
+    """What the filters of this product make of an alert."""
+    rows = (
+        (
+            f"`{each.template}`",
+            words(f"{name}: {value}" for name, value in each.alert.items()) or "any",
+            f"`{each.result}`",
+        )
+        for examples in EXAMPLES.values()
+        for each in examples
+    )
+    return table(("template", "alert", "result"), rows)
+
+
 def severity_words() -> str:
     """What the usual words for severities mean."""
     known = severity.SeverityWords({})
@@ -226,7 +245,10 @@ def severity_words() -> str:
 
 def listings() -> str:
     """By what each listing can be filtered."""
-    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS)
+    each = (
+        *(query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS),
+        *(query.AUDIT, query.RULES),
+    )
     return table(
         ("listing", "filters", "`state` is one of"),
         (
@@ -255,20 +277,29 @@ def metrics() -> str:
 def commands() -> str:
     """Every command with its options and examples; first what all of them share."""
     top = click.Context(group, info_name="alertbridge", **group.context_settings)
-    each = (
-        _command(click.Context(command, info_name=name, parent=top))
-        for name, command in group.commands.items()
-    )
+    each = [section for name in group.commands for section in _sections(name, group.commands[name], top)]
     return "\n".join((f"## alertbridge\n\n{_prose(group.help or '')}\n\n{_options(top)}", *each))
+
+
+def _sections(name: str, command: click.Command, parent: click.Context) -> Iterator[str]:
+    """One section for a command; for a group those of its commands, named with it."""
+    context = click.Context(command, info_name=name, parent=parent)
+    if not isinstance(command, click.Group):
+        yield _command(context)
+        return
+    for inner in command.commands:
+        yield from _sections(inner, command.commands[inner], context)
 
 
 def _command(context: click.Context) -> str:
     command = context.command
+    name = context.command_path.partition(" ")[2]
     usage = f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     examples = "\n".join(f"$ {line}" for line in (command.examples if isinstance(command, Taught) else ()))
+    shown = f"\n```console\n{examples}\n```\n" if examples else ""
     return (
-        f"## {context.info_name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
-        f"{_options(context)}\n```console\n{examples}\n```\n"
+        f"## {name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
+        f"{_options(context)}{shown}"
     )
 
 
@@ -287,6 +318,7 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "commands": commands,
     "configuration": configuration,
     "elven fields": lambda: fields_of("elven"),
+    "filter examples": filter_examples,
     "filters": lambda: paragraph(
         name for name in filters.allowed_filters(sandbox.Sandbox()) if name.isidentifier()
     ),

@@ -16,7 +16,7 @@ from alertbridge import __version__
 from alertbridge.chronicle import Chronicle
 from alertbridge.clock import Clock
 from alertbridge.config.difference import Difference, applied, difference
-from alertbridge.config.load import Configuration
+from alertbridge.config.load import Configuration, UnusableConfigurationError
 from alertbridge.config.secrets import Redactor
 from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
@@ -24,26 +24,29 @@ from alertbridge.deliver.fleet import Fleet
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
-from alertbridge.model import DeliveryState, Event, Notification
+from alertbridge.model import Event, Notification
+from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
+from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
+from alertbridge.operate.rules_page import RulesPage
+from alertbridge.operate.watch import Watcher
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import census, inbox, outbox, stranded
+from alertbridge.store import rule_sets, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _T = TypeVar("_T")
-
-_WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
 class App:
@@ -77,6 +80,8 @@ class App:
             metrics=self.metrics, health=self._health, clock=clock, clean=self._redactor.clean
         )
         self._turn = asyncio.Lock()  # for one reload at a time
+        self._watcher = Watcher(sight=configuration.sight, turn=self._turn, reload=self._take_up, clock=clock)
+        self._watcher.switch(on=configuration.settings.server.watch)
         self._reloads: set[asyncio.Task[Reloaded]] = set()
         self._draining = False
         self._log = structlog.get_logger().bind()
@@ -89,13 +94,14 @@ class App:
         settings = self.configuration.settings
         self._store = await Store.open(self._path)
         self._loops.begin("writer", self._store.run())
-        await self._recover()
+        await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._make_parts(settings)
         self._runner = await listen(self._routes(settings), settings.server)
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
+        self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
         self._log.info(
@@ -128,13 +134,14 @@ class App:
         self._health.draining()
         self._receiver.close()
         self._draining = True
+        self._watcher.close()
         self._fleet.hasten()
         async with self._turn:  # a reload that has begun to change things changes all of them
             await self._runner.cleanup()
         self._decider.close()
         self._pruner.close()
         self._fleet.close()
-        await self._loops.end("decider", "pruner", *self._fleet.loops)
+        await self._loops.end("watcher", "decider", "pruner", *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -145,18 +152,6 @@ class App:
         await self._loops.end("writer")
         await self._store.close()
         self._log.info("daemon.stopped")
-
-    async def _recover(self) -> None:
-        now = self._clock.now()
-        interrupted = await self._store.write(lambda connection: outbox.recover(connection, now=now))
-        undecided = await self._store.read(inbox.count_undecided)
-        if interrupted or undecided:
-            self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
-        counted = (await self._store.read(census.take)).deliveries
-        for name in {name for name, _ in counted} - self.configuration.settings.destinations.keys():
-            waiting = sum(counted.get((name, state), 0) for state in _WAITING)
-            if waiting:
-                self._log.warning("destination.gone", destination=name, waiting=waiting)
 
     def _make_parts(self, settings: Settings) -> None:
         self._fleet = Fleet(
@@ -196,11 +191,27 @@ class App:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
         self._stations = self._stations_of(settings)
         admin = Admin(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
+        actions = Actions(
+            store=self._store,
+            destinations=lambda: self._decider.bridge.destinations,
+            wake=self._fleet.wake,
+            clock=self._clock,
+            guard=self._guard,
+        )
         page = MetricsPage(
             store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
         )
         reload = ReloadPage(reload=self.reload, guard=self._guard)
-        parts = (self._receiver, self._health, page, reload, admin)
+        rules = RulesPage(
+            store=self._store, in_use=lambda: self._decider.bridge.rulebook.hash, guard=self._guard
+        )
+        explain = ExplainPage(
+            bridge=lambda: self._decider.bridge,
+            guard=self._guard,
+            clock=self._clock,
+            clean=self._redactor.clean,
+        )
+        parts = (self._receiver, self._health, page, reload, admin, actions, rules, explain)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:
@@ -235,13 +246,20 @@ class App:
 
     async def _reload(self, *, force: bool) -> Reloaded:
         async with self._turn:
-            try:
-                wanted = await asyncio.to_thread(self._load)  # it takes seconds where there are many rules
-                self._redactor.learn(wanted.secrets)
-                return await self._apply(wanted, force=force)
-            except Exception as error:
-                file = str(self.configuration.files[0])
-                raise self._news.not_reloaded(error, file=file) from error
+            return await self._take_up(force=force)
+
+    async def _take_up(self, *, force: bool = False) -> Reloaded:
+        """A reload, for whoever has the turn."""
+        try:
+            wanted = await asyncio.to_thread(self._load)  # it takes seconds where there are many rules
+            self._watcher.saw(wanted.sight)
+            self._redactor.learn(wanted.secrets)
+            return await self._apply(wanted, force=force)
+        except Exception as error:
+            if isinstance(error, UnusableConfigurationError):
+                self._watcher.saw(error.sight)
+            file = str(self.configuration.files[0])
+            raise self._news.not_reloaded(error, file=file) from error
 
     async def _apply(self, wanted: Configuration, *, force: bool) -> Reloaded:
         """Change over to `wanted`: first all that can fail, then deciding in one step, then the rest."""
@@ -267,6 +285,7 @@ class App:
         _replace(self._endpoints, endpoints(settings))
         self._guard.token = settings.server.admin_token
         self._pruner.window = longest_look_back(settings)
+        self._watcher.switch(on=settings.server.watch)
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
         _replace(self._stations, self._stations_of(settings))
         await relieving
@@ -289,6 +308,8 @@ class App:
         def exchange(connection: Connection) -> Stranded:
             found = find(connection)
             self._decider.bridge = new if force or not found else old
+            if self._decider.bridge is new:
+                rule_sets.keep(connection, new.rule_set, version=__version__, now=self._clock.now())
             return found
 
         if not force:

@@ -104,6 +104,8 @@ class Chronicle:
             self._log.warning("template.failed", event_id=event_id, rule=rule, field=name, error=sentence)
         for incident in changes.incidents.values():
             self._tell_incident(incident, event_id, opened=incident.id in changes.opened)
+            if incident.id in changes.opened or incident.id in changes.retold:
+                self._tell_failures(incident)
 
     def _tell_incident(self, incident: Incident, event_id: str | None, *, opened: bool) -> None:
         step = "opened" if opened else "changed" if incident.open else "closed"
@@ -117,8 +119,8 @@ class Chronicle:
             severity=incident.severity.word,
             open=incident.open,
         )
-        if not opened:
-            return
+
+    def _tell_failures(self, incident: Incident) -> None:
         for name, sentence in incident.content.failures.items():
             self._metrics.template_failures.labels(incident.rule, name).inc()
             self._log.warning(

@@ -100,7 +100,8 @@ class AlertId(NamedTuple):
 class Alert:
     """One normalised alert inside an event.
 
-    `ends_at` is set exactly when `status` is resolved; neither instant lies after the moment of receipt.
+    `ends_at` is set exactly when `status` is resolved; neither instant lies after the moment of receipt. `inferred`
+    says that no source has said so: it was concluded.
     """
 
     source: str
@@ -113,6 +114,7 @@ class Alert:
     generator_url: str = ""
     group: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
+    inferred: bool = False
 
     @property
     def id(self) -> AlertId:
@@ -135,12 +137,13 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body."""
+    """One accepted request body; or, where `inferred` says why, what was concluded without one, in Alertmanager's shape."""
 
     id: str
     source: str
     received_at: datetime
     body: bytes
+    inferred: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,15 +164,17 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The rendered fields of an incident, frozen at its opening.
+    """The rendered fields of an incident, frozen at its opening unless its rule says `resend: change`.
 
     `origins` says for every field where its value came from: `rule`, `label`, `annotation`, `service` or
-    `default`. `failures` holds one sentence per field whose template failed and fell back.
+    `default`. `failures` holds one sentence per field whose template failed and fell back. `speaker` is the alert
+    that they were rendered from; None where that was not noted.
     """
 
     fields: Mapping[str, JSON] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     failures: Mapping[str, str] = field(default_factory=dict)
+    speaker: AlertId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +211,7 @@ class Message:
     content: Content
     opened_at: datetime
     closed_at: datetime | None
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

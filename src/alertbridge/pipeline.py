@@ -3,7 +3,7 @@
     receive      a request body is authenticated, parsed and committed to the inbox; only then comes the 202
     understand   body → alerts (sources), alert → what the rules want (rules)
     decide       what that changes in the incidents (incidents)
-    render       the texts of every incident that opened (rules)
+    render       the texts of every incident that opened, or may be announced again since they changed (rules)
     compose      the messages to be said about every incident that changed (destinations)
     store        changes and messages, and that the event is decided: in one transaction
     deliver      each destination's courier takes its messages from the outbox and sends them
@@ -21,17 +21,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from alertbridge import __version__
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock, rest
-from alertbridge.deliver.posting import Postings
+from alertbridge.deliver.posting import Postings, alarms_differ
 from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
-from alertbridge.incidents.state import Changes, Heard, State, merged
-from alertbridge.model import Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
+from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
-from alertbridge.store import inbox, ledger
+from alertbridge.sources.alertmanager import Alertmanager
+from alertbridge.store import inbox, ledger, rule_sets
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
@@ -40,6 +43,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _POSTPONED = timedelta(hours=1)
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
+_CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
 _BREATH = timedelta(
@@ -57,10 +61,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """What the configuration says about deciding: replaced whole, so that no event meets half of two."""
+    """What the configuration says about deciding: replaced whole, so that no event meets half of two.
+
+    `rule_set` is the record of it all that is kept, under the hash of the rulebook.
+    """
 
     feeds: Mapping[str, Feed]
     rulebook: Rulebook
+    rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
 
@@ -155,10 +163,15 @@ class Decider:
         inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
         if not inputs:
             return []
+        rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
-            destinations=bridge.destinations, collapsing=bridge.collapsing, new_id=self._new_id, now=now
+            destinations=bridge.destinations,
+            collapsing=bridge.collapsing,
+            rules_hash=bridge.rulebook.hash,
+            new_id=self._new_id,
+            now=now,
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
@@ -170,7 +183,7 @@ class Decider:
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
             )
-            changes = render(bridge.rulebook, changes, at=heard_at)
+            changes = render(bridge, changes, before=state, at=heard_at)
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
@@ -183,14 +196,16 @@ class Decider:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
         known = isinstance(error, AlertbridgeError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
+        bridge, now = self.bridge, self._clock.now()
 
         def work(connection: Connection) -> list[Event] | AlertId:
             doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
             if doubted is not None:
                 return doubted
             events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
-            failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
+            rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
+            named = bridge.rulebook.hash
+            failed = [Decided(event.id, EventOutcome.FAILED, named, error=reason) for event in events]
             inbox.mark(connection, failed, now=now)
             return events
 
@@ -208,6 +223,14 @@ class Decider:
             self._posted()
 
 
+def read(feed: Feed, event: Event) -> Notification:
+    """What the body of an event says. Raises MalformedBody."""
+    if not event.inferred:
+        return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
+    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+
+
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
     """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
@@ -219,7 +242,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        said = feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+        said = read(feed, event)
     heard, failures = [], []
     for alert in said.alerts:
         plan = bridge.rulebook.plan(alert, at=event.received_at)
@@ -228,23 +251,39 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
     return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
 
 
-def render(rulebook: Rulebook, changes: Changes, *, at: datetime) -> Changes:
-    """The same changes, with the content of every incident that opened by what was heard then."""
-    if not changes.opened:
+def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> Changes:
+    """The same changes, with the content of every incident that opened, and with what is new of those to be retold.
+
+    Only those whose content is new are left in `retold`; one is announced, unless it is already, where anything that is
+    sent differs. `at` is when it all was heard.
+    """
+    if not changes.opened and not changes.retold:
         return changes
-    rendered = {
-        identifier: replace(
-            changes.incidents[identifier],
-            content=rulebook.render(
-                alert,
-                rule=changes.incidents[identifier].rule,
-                destination=changes.incidents[identifier].destination,
-                at=at,
-            ),
-        )
-        for identifier, alert in changes.opened.items()
-    }
-    return replace(changes, incidents={**changes.incidents, **rendered})
+    incidents = dict(changes.incidents)
+    for identifier, alert in changes.opened.items():
+        opened = incidents[identifier]
+        content = bridge.rulebook.render(alert, rule=opened.rule, destination=opened.destination, at=at)
+        incidents[identifier] = replace(opened, content=content)
+    announced = {announcement.incident for announcement in changes.announcements}
+    announcements = list(changes.announcements)
+    retold = {}
+    for identifier, speaker in changes.retold.items():
+        known = before.incidents[identifier]
+        drafted = incidents.get(identifier, known)
+        now = drafted if speaker is None else _rendered_anew(bridge.rulebook, drafted, speaker, at)
+        if now.content != known.content:
+            incidents[identifier] = now
+            retold[identifier] = speaker
+        if identifier not in announced and alarms_differ(bridge.destinations, known, now):
+            announcements.append(Announcement(identifier, Action.ALARMED, now.severity))
+    return replace(changes, incidents=incidents, retold=retold, announcements=tuple(announcements))
+
+
+def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: datetime) -> Incident:
+    content = rulebook.render_anew(
+        alert, rule=incident.rule, destination=incident.destination, before=incident.content, at=at
+    )
+    return replace(incident, content=content)
 
 
 def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:

@@ -101,6 +101,7 @@ async def test_a_hangup_with_a_bad_file_changes_nothing_and_the_next_good_one_wo
     os.kill(daemon.pid, signal.SIGHUP)
     await until(lambda: logged(daemon, "config.reload_failed"))
     assert await daemon.post(alert("one")) == 202
+    await daemon.settled()
 
     rewrite(daemon, "nmae: everything", "name: second")
     os.kill(daemon.pid, signal.SIGHUP)

@@ -20,7 +20,7 @@ from alertbridge.destinations.elven import Elven
 from alertbridge.metrics import Metrics
 from alertbridge.model import JSON, Action, DeliveryState, Secret, Severity
 from alertbridge.simulate.server import Simulation
-from alertbridge.store import outbox
+from alertbridge.store import dispatch, outbox
 from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
@@ -63,6 +63,7 @@ class Line:
             destination="elven",
             key=key,
             action=action,
+            rules_hash="abc",
             severity=Severity.HIGH,
             state=state,
             payload=payload,
@@ -329,5 +330,5 @@ async def test_what_was_in_flight_at_the_end_is_found_again(line: Line) -> None:
     await line.courier.start_due()
     await line.courier.abandon()
     assert (await line.delivery(identifier))["state"] == "sending"
-    await line.store.write(lambda c: outbox.recover(c, now=NOON))
+    await line.store.write(lambda c: dispatch.recover(c, now=NOON))
     assert (await line.delivery(identifier))["state"] == "pending"

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from alertbridge.model import Action, DeliveryState, Severity
-from alertbridge.store import outbox
-from alertbridge.store.outbox import Claim, Posting, Result
+from alertbridge.store import dispatch, outbox
+from alertbridge.store.dispatch import Claim, Result
+from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
 
@@ -35,6 +36,7 @@ def posting(
         destination=destination,
         key=key,
         action=action,
+        rules_hash="abc",
         severity=Severity.HIGH,
         state=state,
         payload={"key": key},
@@ -52,7 +54,7 @@ async def claim(
     store: Store, *, at: int = 0, most: int = 100, interval: int = 0, destination: str = "elven"
 ) -> list[Claim]:
     return await store.write(
-        lambda connection: outbox.claim(
+        lambda connection: dispatch.claim(
             connection, destination, now=NOON + at * SECOND, most=most, key_interval=interval * SECOND
         )
     )
@@ -60,7 +62,7 @@ async def claim(
 
 async def settle(store: Store, claimed: Claim, result: Result = DELIVERED, *, at: int = 0) -> bool:
     return await store.write(
-        lambda connection: outbox.settle(connection, claimed, result, now=NOON + at * SECOND)
+        lambda connection: dispatch.settle(connection, claimed, result, now=NOON + at * SECOND)
     )
 
 
@@ -127,7 +129,7 @@ async def test_what_is_in_flight_is_not_withdrawn(store: Store) -> None:
 
 async def test_collapse_skips_both_when_nobody_has_heard_of_the_incident(store: Store) -> None:
     await post(store, posting("a"), posting("a", Action.RESOLVED))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"skipped"}
 
 
@@ -135,20 +137,37 @@ async def test_collapse_keeps_both_once_the_alarm_was_tried(store: Store) -> Non
     await post(store, posting("a"), posting("a", Action.RESOLVED))
     (claimed,) = await claim(store)
     await settle(store, claimed, retry(at=1))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"pending"}
+
+
+async def test_collapse_of_several_skips_those_alone_that_nobody_has_heard_of(store: Store) -> None:
+    heard, said = posting("a"), posting("a", Action.RESOLVED)
+    await post(store, heard, said)
+    await claim(store)
+    unheard, over = posting("b", incident="I2"), posting("b", Action.RESOLVED, incident="I2")
+    other = posting("c", incident="I3")
+    await post(store, unheard, over, other)
+    await store.write(lambda connection: outbox.collapse(connection, ["I1", "I2"], now=NOON))
+    assert await states(store) == {
+        heard.id: "sending",
+        said.id: "pending",
+        unheard.id: "skipped",
+        over.id: "skipped",
+        other.id: "pending",
+    }
 
 
 async def test_collapse_lets_a_resolve_alone_go(store: Store) -> None:
     await post(store, posting("a", Action.RESOLVED))
-    await store.write(lambda connection: outbox.collapse(connection, "I1", now=NOON))
+    await store.write(lambda connection: outbox.collapse(connection, ["I1"], now=NOON))
     assert set((await states(store)).values()) == {"pending"}
 
 
 async def test_a_claim_lost_to_a_crash_is_ambiguous_and_goes_again(store: Store) -> None:
     await post(store, posting("a"), posting("a", Action.RESOLVED))
     (lost,) = await claim(store)
-    assert await store.write(lambda connection: outbox.recover(connection, now=NOON)) == 1
+    assert await store.write(lambda connection: dispatch.recover(connection, now=NOON)) == 1
     (again,) = await claim(store)
     assert (again.id, again.attempt) == (lost.id, 2)
 
@@ -162,7 +181,7 @@ async def test_a_claim_lost_to_a_crash_is_ambiguous_and_goes_again(store: Store)
 async def test_a_settlement_that_comes_too_late_changes_nothing(store: Store) -> None:
     await post(store, posting("a"))
     (lost,) = await claim(store)
-    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    await store.write(lambda connection: dispatch.recover(connection, now=NOON))
     (again,) = await claim(store)
     assert not await settle(store, lost, retry(at=99))
     assert await settle(store, again)
@@ -180,7 +199,7 @@ async def test_the_same_action_on_a_key_waits_for_the_interval(
     assert bool(await claim(store, at=at, interval=60)) is taken
     if not taken:
         due = await store.read(
-            lambda connection: outbox.next_due(connection, "elven", now=NOON + at * SECOND)
+            lambda connection: dispatch.next_due(connection, "elven", now=NOON + at * SECOND)
         )
         assert due == NOON + 60 * SECOND
 
@@ -202,14 +221,14 @@ async def test_a_clock_that_was_set_back_puts_nothing_off_until_it_has_caught_up
     assert len(await claim(store, at=0, interval=60)) == 1
     await post(store, posting("b", due=3 * day), at=3 * day)
     assert await claim(store, at=0) == []
-    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    await store.write(lambda connection: dispatch.recover(connection, now=NOON))
     assert len(await claim(store, at=0)) == 2
 
 
 async def test_a_restart_does_not_cut_a_long_reopen_window_short(store: Store) -> None:
     week = 7 * 24 * 60 * 60
     await post(store, posting("a", Action.RECORD, due=week))
-    await store.write(lambda connection: outbox.recover(connection, now=NOON))
+    await store.write(lambda connection: dispatch.recover(connection, now=NOON))
     assert await claim(store, at=week - 1) == []
     assert len(await claim(store, at=week)) == 1
 
@@ -220,7 +239,7 @@ async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -
 
     async def expire(seconds: int) -> int:
         return await store.write(
-            lambda connection: outbox.expire_held(
+            lambda connection: dispatch.expire_held(
                 connection, "elven", now=NOON + seconds * SECOND, hold_for=60 * SECOND
             )
         )
@@ -232,7 +251,7 @@ async def test_a_held_record_nobody_completes_is_dead_in_the_end(store: Store) -
 
 async def test_a_claim_uses_the_indexes_of_what_waits_and_never_the_history(store: Store) -> None:
     def plan(connection: Connection) -> list[str]:
-        query = str(outbox._due("elven", NOON, 5).compile(connection))
+        query = str(dispatch._due("elven", NOON, 5).compile(connection))
         rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", tuple(range(query.count("?"))))
         return [row.detail for row in rows]
 
@@ -294,14 +313,14 @@ async def test_whatever_happens_a_key_is_sent_in_order_and_nothing_is_lost(  # n
                 if one != "retry":
                     final[claimed.key].append(claimed.id)
             case "crash":
-                await store.write(lambda connection: outbox.recover(connection, now=NOON + now * SECOND))  # noqa: B023 - run at once
+                await store.write(lambda connection: dispatch.recover(connection, now=NOON + now * SECOND))  # noqa: B023 - run at once
                 flying = []
             case "wait":
                 assert isinstance(one, int)
                 now += one
             case _:
                 pass
-    await store.write(lambda connection: outbox.recover(connection, now=NOON + now * SECOND))
+    await store.write(lambda connection: dispatch.recover(connection, now=NOON + now * SECOND))
     while claims := await claim(store, at=now + 1000):
         for claimed in claims:
             await settle(store, claimed, at=now + 1000)

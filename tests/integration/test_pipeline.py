@@ -423,6 +423,36 @@ async def test_a_template_that_fails_is_counted_and_the_alert_goes_on(house: Hou
     assert house.metrics.template_failures.labels("broken", "title")._value.get() == 1
 
 
+async def test_a_named_template_that_fails_is_counted_for_the_field_that_uses_it(house: House) -> None:
+    house.use("""
+    templates: {title: "{{ templates.broken }}", broken: "{{ 1 // 0 }}"}
+    defaults: {send: {elven: {title: "{{ templates.title }}"}}}
+    rules: [{name: all, send: [elven]}]
+    """)
+    await house.hear("01")
+    (delivery,) = await house.rows("deliveries")
+    assert json.loads(str(delivery["payload"]))["title"] == "High error rate on checkout"
+    assert house.metrics.template_failures.labels("all", "title")._value.get() == 1
+    (incident,) = await house.rows("incidents")
+    assert "in templates.title: in templates.broken: " in str(incident["content"])
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+async def test_what_decided_is_on_record_before_anything_names_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, *, poisoned: bool
+) -> None:
+    """Also where it could not be recorded at the start, for want of room; and for an event that fails."""
+    if poisoned:
+        poison_the_alert_of_01(house, monkeypatch)
+    await house.hear("01")
+
+    (known,) = await house.rows("rule_sets")
+    tables = ("events", "incidents", "deliveries")
+    named = [row["rules_hash"] for table in tables for row in await house.rows(table)]
+    assert len(named) == (1 if poisoned else 4)
+    assert {*named} == {known["hash"]} == {house.decider.bridge.rulebook.hash}
+
+
 ENRICHED = """
 lookup:
   owners: {file: owners.csv, by: service}

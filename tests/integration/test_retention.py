@@ -11,7 +11,7 @@ from alertbridge.errors import StoreBroken, StoreError, StoreFull
 from alertbridge.model import Action, DeliveryState
 from alertbridge.operate.pruner import Pruner
 from alertbridge.store import retention
-from alertbridge.store.outbox import Result
+from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DAY, DECIDED, MINUTE, Stock
@@ -218,6 +218,7 @@ async def test_what_was_pruned_is_logged_and_nothing_is_not(stock: Stock, clock:
             "deliveries": 0,
             "incidents": 0,
             "alerts": 0,
+            "rule_sets": 0,
         }
     ]
 

@@ -34,6 +34,7 @@ rules:
     when: [team = payments]
     key: "{{ labels.cluster }}/{{ labels.alertname }}"
     min_duration: 1m
+    resend: change
     send: [elven, hivel]
   - {name: everything, send: [elven, hivel]}
 """

@@ -28,9 +28,10 @@ from alertbridge.model import (
     Severity,
 )
 from alertbridge.problems import problem_middleware
-from alertbridge.store import inbox, ledger, outbox
+from alertbridge.store import dispatch, inbox, ledger, outbox
+from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.inbox import Decided
-from alertbridge.store.outbox import Claim, Posting, Result
+from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
 
@@ -80,13 +81,14 @@ class Stock:
         opened_at: datetime | None = None,
         closed_at: datetime | None = None,
         reopen_until: datetime | None = None,
+        reporting: Reporting = Reporting.LIFECYCLE,
         members: Iterable[tuple[str, str]] = (("prod", "f1"),),
     ) -> str:
         opened_at = opened_at or self.clock.now()
         incident = Incident(
             id=self.new_id("i"),
             destination=destination,
-            reporting=Reporting.LIFECYCLE,
+            reporting=reporting,
             key=key,
             rule="payments",
             rules_hash="abc",
@@ -96,7 +98,7 @@ class Stock:
             closed_at=closed_at,
             service="checkout",
             reopen_until=reopen_until,
-            content=Content({"title": "Down"}, {"title": "rule"}, {}),
+            content=Content({"title": "Down"}, {"title": "rule"}, {}, AlertId("prod", "f1")),
         )
         parts = [
             Member(
@@ -141,6 +143,7 @@ class Stock:
             destination=destination,
             key=key,
             action=action,
+            rules_hash="abc",
             severity=Severity.HIGH,
             state=state,
             payload={"title": "Down"},
@@ -155,14 +158,14 @@ class Stock:
     async def claim(self, destination: str = "elven", *, most: int = 1) -> list[Claim]:
         now = self.clock.now()
         return await self.store.write(
-            lambda connection: outbox.claim(
+            lambda connection: dispatch.claim(
                 connection, destination, now=now, most=most, key_interval=timedelta(0)
             )
         )
 
     async def settle(self, claim: Claim, result: Result) -> None:
         now = self.clock.now()
-        await self.store.write(lambda connection: outbox.settle(connection, claim, result, now=now))
+        await self.store.write(lambda connection: dispatch.settle(connection, claim, result, now=now))
 
     async def deliver(self, destination: str = "elven", *, most: int = 1) -> list[str]:
         """Claim what is due and settle it as delivered."""
@@ -202,7 +205,7 @@ async def serving(*routes: web.RouteDef) -> AsyncIterator[aiohttp.ClientSession]
     """A client of a server that serves `routes` as the daemon does."""
     application = web.Application(middlewares=[problem_middleware])
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -132,9 +132,18 @@ def test_every_metric_is_documented_and_no_other_is_named() -> None:
     assert listed == set(samples.values())
 
 
+def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Every command that is no group, by the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
 def test_every_command_and_option_is_documented_and_no_other_is_named() -> None:
     parts = dict(part.split("\n", 1) for part in reference("command-line").split("\n## ")[1:])
-    for name, command in {"alertbridge": group, **group.commands}.items():
+    for name, command in [("alertbridge", group), *leaves(group)]:
         options = {
             option for each in command.params if isinstance(each, click.Option) for option in each.opts
         }
@@ -212,10 +221,13 @@ async def test_the_admin_api_answers_in_the_shapes_that_are_documented(app: App)
         async with asyncio.timeout(10):
             while (await newest("events"))["outcome"] != "decided":  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.01)
-        items = {kind: await newest(kind) for kind in ("events", "incidents", "deliveries", "destinations")}
+        kinds = ("events", "incidents", "deliveries", "destinations", "rules")
+        items = {kind: await newest(kind) for kind in kinds}
         async with session.get(f"/api/v1/deliveries/{items['deliveries']['id']}") as answer:
             alone = await answer.json()
-    for heading, item in zip(("event", "incident", "delivery", "destination"), items.values(), strict=True):
+    for heading, item in zip(
+        ("event", "incident", "delivery", "destination", "rule set"), items.values(), strict=True
+    ):
         _, _, part = reference("http").partition(
             f"### An {heading}" if heading[0] in "ei" else f"### A {heading}"
         )

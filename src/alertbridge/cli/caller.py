@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
 from pydantic import ValidationError
@@ -23,12 +25,18 @@ from alertbridge.config.secret_reader import SecretReader
 from alertbridge.config.settings import ServerSettings, Settings
 from alertbridge.config.values import Folders
 from alertbridge.errors import AlertbridgeError, ConfigurationError, Problem
+from alertbridge.operate.guard import OPERATOR
 
+_PAGE = 500
 _PATIENCE = 120.0  # seconds: many rules take a while
 
 
 class NoAnswer(AlertbridgeError):  # noqa: N818 - names what happened
     """The daemon could not be asked."""
+
+
+class Unanswered(NoAnswer):
+    """The daemon was asked, and its answer is that it cannot tell."""
 
 
 class Caller:
@@ -46,9 +54,52 @@ class Caller:
         self._pinned = url is None and self._server.tls is not None
         self._url = (url or _address(self._server)).rstrip("/")
 
-    def post(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of the answer. Raises NoAnswer."""
-        request = Request(f"{self._url}{path}?{urlencode(query)}", data=b"", method="POST")  # noqa: S310 - http or https
+    @property
+    def url(self) -> str:
+        """Where it asks."""
+        return self._url
+
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, **query: str
+    ) -> tuple[int, dict[str, Any]]:
+        """The status and the JSON of the answer to `body` as JSON. Raises NoAnswer."""
+        status, said = self._ask("POST", path, query, b"" if body is None else json.dumps(body).encode())
+        return status, _json(said)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
+        status, said = self._ask("GET", path, query)
+        answer = _json(said)
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Unanswered(
+                "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
+            )
+        if status != HTTPStatus.OK:
+            reason = answer.get("detail") or f"HTTP {status}, and no reason given"
+            raise Unanswered("\n  ".join([reason, *answer.get("matches", [])]))
+        return answer
+
+    def items(self, path: str, /, *, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """Everything that a listing holds, or the first `most` of it, page by page. Raises Unanswered."""
+        cursor: str | None = ""
+        while cursor is not None and (most is None or most > 0):
+            limit = _PAGE if most is None else min(_PAGE, most)
+            continued = {"cursor": cursor} if cursor else {}
+            page = self.get(path, **query, limit=str(limit), **continued)
+            yield from page["items"]
+            cursor = page["next"]
+            most = None if most is None else most - len(page["items"])
+
+    def read(self, path: str) -> str:
+        """The text of the answer, whatever its status. Raises NoAnswer."""
+        return self._ask("GET", path, {})[1].decode(errors="replace")
+
+    def _ask(
+        self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
+    ) -> tuple[int, bytes]:
+        address = f"{self._url}{quote(path)}?{urlencode(query)}"
+        request = Request(address, data=data, method=method)  # noqa: S310 - http or https
+        request.add_header(OPERATOR, _operator())
         if self._server.admin_token is not None:
             token = (
                 self._server.admin_token.reveal().encode().decode("latin-1")
@@ -57,10 +108,10 @@ class Caller:
         opener = build_opener(ProxyHandler({}), _Straight(), HTTPSHandler(context=self._context()))
         try:
             with opener.open(request, timeout=_PATIENCE) as answer:
-                return answer.status, _json(answer.read())
+                return answer.status, answer.read()
         except HTTPError as error:
             with error:
-                return error.code, _json(error.read())
+                return error.code, error.read()
         except (OSError, HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise NoAnswer(
@@ -118,6 +169,15 @@ def _address(server: ServerSettings) -> str:
             parsed = ip_address("127.0.0.1" if parsed.version == 4 else "::1")  # noqa: PLR2004 - IPv4
         shown = f"[{parsed}]" if parsed.version == 6 else str(parsed)  # noqa: PLR2004 - IPv6
     return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
+
+
+def _operator() -> str:
+    """The name under which the audit is to keep who did something here: that of this machine's user."""
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return ""
+    return name.encode("ascii", "replace").decode()
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -10,12 +10,16 @@ _BEFORE: Final = 60
 _CUT: Final = "…"
 
 # Where no secret belongs. Elsewhere a value may be one, or one that went astray, so only its key is shown.
-_OPEN: Final = re.compile(r"(rules|tests|services|severities|rules_files|log)\b|server\.listen$")
+_OPEN: Final = re.compile(
+    r"(rules|defaults|templates|tests|services|severities|rules_files|log)\b|server\.listen$"
+)
 _SECRET: Final = re.compile(
     r"""(token|passw\w*|secret|credentials?|api_?key|(?<![\w-])(url|proxy))['"]?\s*:|://[^/\s]*@""",
     re.IGNORECASE,
 )
-_KEY: Final = re.compile(r"(?P<shown>\s*(?:- +)?[A-Za-z_][A-Za-z0-9_.-]{0,39}:)(?P<space>\s*)(?P<value>.*)")
+_KEY: Final = re.compile(
+    r"(?P<shown>\s*(?:- +)?(?:[A-Za-z_][A-Za-z0-9_.-]{0,39}|<<):)(?P<space>\s*)(?P<value>.*)"
+)
 
 
 def excerpt(line: str, *, column: int, field: str, rule_file: bool = False) -> tuple[str, str] | None:

@@ -7,16 +7,21 @@ import sys
 import click
 
 from alertbridge import __version__
+from alertbridge.cli.amend import complete, discard, retry, skip
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
+from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
+from alertbridge.cli.records import audit, deliveries, destinations, events, incidents
 from alertbridge.cli.reload import reload
+from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
 from alertbridge.cli.simulate import simulate
 from alertbridge.cli.taught import TaughtGroup
 from alertbridge.cli.test import test
+from alertbridge.cli.trace import trace
 from alertbridge.errors import AlertbridgeError
 
 _SECTIONS = {
@@ -28,6 +33,10 @@ _SECTIONS = {
         "alertbridge explain FILE   tells what would become of the alerts in a notification",
         "alertbridge simulate       plays Elven and Hivel, in a terminal of its own",
         "alertbridge serve          runs it",
+    ),
+    "At night": (
+        "alertbridge trace KEY      tells what was done with one alert, and why",
+        "alertbridge destinations   tells what waits, and where nothing gets through",
     ),
 }
 
@@ -41,7 +50,14 @@ def group() -> None:
     """
 
 
-for command in (init, check, test, explain, serve, reload, simulate, demo, schema):
+deliveries.add_command(retry)
+deliveries.add_command(discard)
+_COMMANDS: tuple[click.Command, ...] = (
+    *(init, check, test, explain, diff, serve, reload),
+    *(trace, incidents, deliveries, events, destinations, complete, skip, audit, rules),
+    *(simulate, demo, schema),
+)
+for command in _COMMANDS:
     group.add_command(command)
 
 

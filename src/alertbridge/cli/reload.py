@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
-from alertbridge.cli.options import config_option
+from alertbridge.cli.daemon import OK, daemon_options, fail, refusal
 from alertbridge.cli.taught import Taught
 from alertbridge.errors import ConfigurationError, Problem
 
-_OK = 200
-_UNAUTHORIZED = 401
 _STAYS = "not reloaded: the configuration before it goes on"
-
-
-def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
-        raise click.BadParameter("write for example http://127.0.0.1:9797")
-    return value
 
 
 @click.command(
@@ -32,13 +22,7 @@ def _address(_context: click.Context, _parameter: click.Parameter, value: str | 
         "alertbridge reload --url http://127.0.0.1:9798 --force",
     ),
 )
-@config_option
-@click.option(
-    "--url",
-    metavar="URL",
-    callback=_address,
-    help="Where the daemon is. Default: server.listen of the configuration.",
-)
+@daemon_options
 @click.option(
     "--force", is_flag=True, help="Also if work waits for a source or a destination that is removed."
 )
@@ -54,24 +38,14 @@ def reload(config: Path, url: str | None, *, force: bool) -> None:
     try:
         status, said = Caller(config, url=url).post("/-/reload", force="true" if force else "false")
     except ConfigurationError as error:
-        _fail(map(str, error.problems), "the daemon was not asked")
+        fail(map(str, error.problems), "the daemon was not asked")
     except NoAnswer as error:
-        _fail([str(error)], "nothing is known of the configuration in use")
-    if status != _OK:
-        _fail(_problems(status, said), _STAYS)
+        fail([str(error)], "nothing is known of the configuration in use")
+    if status != OK:
+        fail(_problems(status, said), _STAYS)
     what = "reloaded" if said["changed"] else "read again, nothing has changed"
     click.echo(f"{click.style(what, fg='green')}: hash {said['hash'][:12]}")
 
 
-def _fail(lines: Iterable[str], summary: str) -> NoReturn:
-    for line in lines:
-        click.echo(line, err=True)
-    click.echo(click.style(summary, fg="red", bold=True), err=True)
-    raise click.exceptions.Exit(1)
-
-
 def _problems(status: int, said: dict[str, Any]) -> list[str]:
-    if status == _UNAUTHORIZED:
-        return ["the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"]
-    problems = [str(Problem(**each)) for each in said.get("problems", [])]
-    return problems or [f"HTTP {status}: {said.get('detail', 'no reason given')}"]
+    return [str(Problem(**each)) for each in said.get("problems", [])] or [refusal(status, said)]

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from alertbridge.config.document import Document
 from alertbridge.config.settings import Settings
+from alertbridge.config.shadows import rule_places
+from alertbridge.config.unknown_words import find_unknown_words
 from alertbridge.errors import Problem
 from alertbridge.rules.rulebook import Rulebook
 
 _WARNING = "warning"
 
 
-def advise(main: Document, settings: Settings, rulebook: Rulebook) -> tuple[Problem, ...]:
-    """Every warning about a configuration that loads."""
-    return (*_gaps(main, settings, rulebook), *_doors(main, settings))
+def advise(documents: Sequence[Document], settings: Settings, rulebook: Rulebook) -> tuple[Problem, ...]:
+    """Every warning about a configuration that loads; of its `documents` the main file is the first."""
+    main = documents[0]
+    return (
+        *_gaps(main, settings),
+        *_end(documents, rulebook),
+        *_doors(main, settings),
+        *find_unknown_words(documents, rulebook.rules, settings=settings),
+    )
 
 
-def _gaps(main: Document, settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:
+def _gaps(main: Document, settings: Settings) -> Iterator[Problem]:
     if not settings.sources:
         yield main.problem(
             ("sources",), "there is no source: nothing can be received", "add one", level=_WARNING
@@ -26,11 +34,23 @@ def _gaps(main: Document, settings: Settings, rulebook: Rulebook) -> Iterator[Pr
         yield main.problem(
             ("destinations",), "there is no destination: nothing can be told", "add one", level=_WARNING
         )
-    if not any(rule.settles and not rule.when.parts and not rule.active for rule in rulebook.rules):
-        yield main.problem(
+
+
+def _end(documents: Sequence[Document], rulebook: Rulebook) -> Iterator[Problem]:
+    """What becomes of the alerts that no rule is for."""
+    if not rulebook.rules:
+        yield documents[0].problem(
             ("rules",),
+            "there is no rule: every alert goes nowhere",
+            "add one under `rules:`, or name files of rules under `rules_files:`",
+            level=_WARNING,
+        )
+    elif not any(rule.settles and not rule.when.parts and not rule.active for rule in rulebook.rules):
+        document, path = rule_places(documents)[rulebook.rules[-1].name]
+        yield document.problem(
+            path,
             "no rule matches every alert: what no rule matches goes nowhere",
-            "end the rules with one that sends or drops and has neither `when` nor `active`",
+            "let a rule that sends or drops, without `when` and `active`, follow this one",
             level=_WARNING,
         )
 

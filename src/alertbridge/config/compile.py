@@ -15,25 +15,32 @@ from alertbridge.config.templates import TemplateReader
 from alertbridge.errors import Problem
 from alertbridge.rules.condition import All, read_condition
 from alertbridge.rules.enrichment import Enrichment
-from alertbridge.rules.lookup import Columns, Table
+from alertbridge.rules.lookup import Table
 from alertbridge.rules.rulebook import Rule, Rulebook, Service
-from alertbridge.rules.template import CONTENT_NAMES, IDENTITY_NAMES, SERVICE_NAMES, Template
+from alertbridge.rules.template import (
+    CONTENT_NAMES,
+    IDENTITY_NAMES,
+    SERVICE_NAMES,
+    Template,
+    Vocabulary,
+)
 
 
 class Compiler:
-    """Compiles the rules of one file after the other and collects their `problems`.
+    """Compiles the rules of one file after the other; collects their `problems` and the named templates `used`.
 
     `destinations` leads from names to types, to the empty text where the type is not known;
-    `severities` are the words explained under that name, `columns` are those of the lookup tables.
+    `severities` are the words explained under that name.
     """
 
     def __init__(
-        self, *, destinations: Mapping[str, str], severities: Iterable[str], columns: Columns
+        self, *, destinations: Mapping[str, str], severities: Iterable[str], vocabulary: Vocabulary
     ) -> None:
         self.problems: list[Problem] = []
+        self.used: set[str] = set()
+        self._vocabulary = vocabulary
         self._destinations = destinations
         self._severities = tuple(severities)
-        self._columns = columns
         self._places: dict[str, str] = {}  # a rule's name to where it stands first
 
     @property
@@ -43,8 +50,12 @@ class Compiler:
 
     def rules(self, document: Document, settings: Sequence[RuleSettings] | None) -> tuple[Rule, ...]:
         """The rules of one file, in order; none where `settings` is None because the file did not validate."""
-        reader = TemplateReader(document, columns=self._columns)
+        reader = TemplateReader(document, self._vocabulary)
         sends = SendReader(reader=reader, destinations=self._destinations, severities=self._severities)
+        defaults = document.data.get("defaults")
+        if isinstance(defaults, dict):  # also those that no rule needs
+            _identity(reader, ("defaults",), defaults)
+            sends.read(("defaults", "send"), defaults.get("send"), None)
         rules: list[Rule] = []
         written = document.data.get("rules")
         for index, data in enumerate(written if isinstance(written, list) else []):
@@ -53,6 +64,7 @@ class Compiler:
                 rule = self._rule(reader, sends, ("rules", index), data, own)
                 rules += [rule] if rule else []
         self.problems += reader.problems
+        self.used |= reader.used
         return tuple(rules)
 
     def _rule(
@@ -65,12 +77,7 @@ class Compiler:
     ) -> Rule | None:
         self._check_name(reader, (*path, "name"), data.get("name"))
         when = _when(reader, (*path, "when"), data)
-        key, service = data.get("key"), data.get("service")
-        key_path, service_path = (*path, "key"), (*path, "service")
-        key_template = reader.read(key_path, key, names=IDENTITY_NAMES) if isinstance(key, str) else None
-        service_template = (
-            reader.read(service_path, service, names=SERVICE_NAMES) if isinstance(service, str) else None
-        )
+        key, service = _identity(reader, path, data)
         sets = _enrichment(reader, (*path, "set"), data.get("set"))
         send = sends.read((*path, "send"), data.get("send"), settings)
         if settings is None:
@@ -79,8 +86,8 @@ class Compiler:
             name=settings.name,
             when=when,
             send=send,
-            key=key_template,
-            service=service_template,
+            key=key,
+            service=service,
             drop=settings.drop,
             continues=settings.continues,
             reopen_window=settings.reopen_window,
@@ -97,6 +104,17 @@ class Compiler:
             problem = f"a rule of this name stands already at {self._places[name]}"
             reader.refuse(path, problem, "rename one of the two")
         self._places.setdefault(name, f"{document.file}:{document.place(path).line}")
+
+
+def _identity(
+    reader: TemplateReader, path: Path, data: Mapping[str, Data]
+) -> tuple[Template | None, Template | None]:
+    """The templates of key and service."""
+    key, service = data.get("key"), data.get("service")
+    return (
+        reader.read((*path, "key"), key, names=IDENTITY_NAMES) if isinstance(key, str) else None,
+        reader.read((*path, "service"), service, names=SERVICE_NAMES) if isinstance(service, str) else None,
+    )
 
 
 def _when(reader: TemplateReader, path: Path, data: Mapping[str, Data]) -> All:

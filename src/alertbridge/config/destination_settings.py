@@ -146,6 +146,12 @@ def _path(value: str) -> str:
     return value
 
 
+InferredIn = Annotated[
+    Literal["reported_by", "description", "none"],
+    BeforeValidator(one_of({word: word for word in ("reported_by", "description", "none")})),
+]
+
+
 class HivelSettings(_CommonSettings):
     """One organisation at Hivel."""
 
@@ -175,6 +181,11 @@ class HivelSettings(_CommonSettings):
         default_factory=dict,
         description="Hivel's words for severities, where they differ from critical, high, medium and low.",
         examples=[{"moderate": "medium", "informational": "low"}],
+    )
+    inferred_in: InferredIn = Field(
+        "reported_by",
+        description="Which field of a record says that the end of the incident was concluded and never heard.",
+        examples=["description"],
     )
     keep_git_suffix: Switch = Field(
         default=False,

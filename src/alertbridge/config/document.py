@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 from alertbridge.errors import Problem
@@ -48,17 +48,22 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file's data. `file` is its name as the operator would write it."""
+    """One file's data. `file` is its name as the operator would write it.
+
+    `origins` leads from paths in the data to the paths under which that is written, where the two differ.
+    """
 
     file: str
     data: Mapping[str, Data]
     positions: Mapping[Path, Position]
+    origins: Mapping[Path, Path] = field(default_factory=dict)
 
     def place(self, path: Path, *, key: bool = False, offset: int = 0) -> Place:
         """The place of the value at `path`, or of its deepest ancestor that is in the file.
 
         With `key` it is the key that is wrong; `offset` counts characters into a text.
         """
+        path = self._written(path)
         for length in range(len(path), -1, -1):
             position = self.positions.get(path[:length])
             if position is None:
@@ -69,9 +74,22 @@ class Document:
             return Place(best.line, best.column + offset) if position.inline else best
         return Place(1, 1)
 
+    def at(self, path: Path) -> Data:
+        """The value at `path`; None if there is none."""
+        data: Data = dict(self.data)
+        for step in path:
+            match data, step:
+                case dict(), str():
+                    data = data.get(step)
+                case list(), int() if step < len(data):
+                    data = data[step]
+                case _:
+                    return None
+        return data
+
     def spelling(self, path: Path) -> str | None:
         """How the number, boolean or null at `path` is written in the file; None for anything else."""
-        position = self.positions.get(path)
+        position = self.positions.get(self._written(path))
         return position.spelling if position else None
 
     def problem(
@@ -85,8 +103,17 @@ class Document:
         level: str = "error",
     ) -> Problem:
         """A mistake at `path`, with its place in this file."""
+        path = self._written(path)
         line, column = self.place(path, key=key, offset=offset)
         return Problem(self.file, line, column, field_name(path), problem, remedy, level)
+
+    def _written(self, path: Path) -> Path:
+        """The path under which what is at `path` stands in the file."""
+        for length in range(len(path), 0, -1) if self.origins else ():
+            origin = self.origins.get(path[:length])
+            if origin is not None:
+                return (*origin, *path[length:])
+        return path
 
 
 def field_name(path: Path) -> str:

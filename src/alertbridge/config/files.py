@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from alertbridge.config.document import Document
 from alertbridge.config.parse import MOST_BYTES, parse
-from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.reading import Read, UnreadableError, read_bytes
 from alertbridge.errors import Problem
 
 MAIN: Final = "write `sources:`, `destinations:` and `rules:`, or begin with `alertbridge init`"
@@ -18,20 +16,22 @@ RULES: Final = "write `rules:` and a list below it, or remove the file"
 
 
 def read_document(
-    path: Path, *, file: str, environ: Mapping[str, str], begin: str
+    path: Path, *, file: str, environ: Mapping[str, str], begin: str, read: Read = read_bytes
 ) -> tuple[Document | None, tuple[Problem, ...]]:
     """The document at `path`, called `file` in messages; None with the problems if it cannot be read."""
     try:
-        content = read_bytes(path, most=MOST_BYTES + 1)
+        content = read(path, most=MOST_BYTES + 1)
     except UnreadableError as error:
         return None, (Problem(file, 0, 0, "", f"the file {error.problem}", error.remedy),)
     return parse(content, file=file, environ=environ, begin=begin)
 
 
-def find_rule_files(main: Document, *, path: Path) -> tuple[list[Path], list[Problem]]:
+def find_rule_files(
+    main: Document, *, path: Path, find: Callable[[str, Path], list[Path]]
+) -> tuple[list[Path], list[Problem]]:
     """The files that `rules_files:` of the main file at `path` names, each once: pattern after pattern, by path.
 
-    What is wrong with the setting's own shape is left to the settings.
+    `find` lists the files that match a pattern, which begins at a folder. What is wrong with the setting's own shape is left to the settings.
     """
     found: dict[Path, None] = {}
     problems: list[Problem] = []
@@ -39,7 +39,7 @@ def find_rule_files(main: Document, *, path: Path) -> tuple[list[Path], list[Pro
     for index, pattern in enumerate(patterns if isinstance(patterns, list) else []):
         if not isinstance(pattern, str) or not pattern.strip():
             continue
-        paths = _matching(pattern, path.parent)
+        paths = find(pattern, path.parent)
         place = ("rules_files", index)
         if not paths:
             advice = f"relative patterns begin at {path.parent}; add such a file, or remove the pattern"
@@ -50,11 +50,3 @@ def find_rule_files(main: Document, *, path: Path) -> tuple[list[Path], list[Pro
             paths.remove(path)
         found.update(dict.fromkeys(paths))
     return list(found), problems
-
-
-def _matching(pattern: str, base: Path) -> list[Path]:
-    try:
-        names = glob.glob(pattern, root_dir=base, recursive=True)  # noqa: PTH207 - takes absolute patterns too
-    except ValueError:
-        return []
-    return sorted(Path(os.path.normpath(base / name)) for name in names)

@@ -31,10 +31,14 @@ class Findings:
 
     def all(self) -> tuple[Problem, ...]:
         """Every mistake once, by file in the order of reading, then by place."""
+        return self.ordered(self._problems)
+
+    def ordered(self, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+        """Some problems, each once, in the same order."""
         order = {file: index for index, file in reversed(list(enumerate(self._files)))}
         return tuple(
             sorted(
-                dict.fromkeys(self._problems),
+                dict.fromkeys(problems),
                 key=lambda problem: (order.get(problem.file, 0), problem.line, problem.column),
             )
         )

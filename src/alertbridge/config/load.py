@@ -1,88 +1,124 @@
 """From files to a Configuration, or to every mistake in them at once.
 
 read        each file into a Document: data with places            files.py, parse.py
+defaults    what each rule takes from its file's `defaults:`       defaults.py
 choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
 look up     the tables for templates                               tables.py, csv_table.py
+name        the templates that others use by name                  named.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
-advise      what works and is still worth a warning                advice.py
+keep        what of all this decides, without secrets              deciding.py
+advise      what works and is still worth a warning                advice.py, unknown_words.py
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
 from alertbridge.config.compile import Compiler, rulebook
+from alertbridge.config.deciding import deciding
+from alertbridge.config.defaults import with_defaults
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
 from alertbridge.config.kinds import choose_types, destination_types, words
+from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
+from alertbridge.config.secrets import Redactor
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
+from alertbridge.config.sight import Reader, Sight
 from alertbridge.config.tables import TableReader
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
-from alertbridge.model import JSON, Secret
+from alertbridge.model import JSON, Secret, Severity
+from alertbridge.rules.rule_set import Part, RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook
+from alertbridge.rules.severity import SeverityWords
 
 _S = TypeVar("_S", bound=Section)
+_MOST_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules and tests of all files, in the order in which they are tried. `hash` is the SHA-256, in
-    hexadecimal digits, of the names and contents of `files`, lookup tables among them, comments and secrets left out. `secret_files` leads from
-    a setting such as `destinations.elven.url` to the file that holds it.
+    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `rule_set` is
+    what of `files`, lookup tables among them, decides. `secret_files` leads from a setting such as
+    `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
     """
 
     settings: Settings
     rulebook: Rulebook
-    hash: str
+    rule_set: RuleSet
     files: tuple[Path, ...]
     secrets: tuple[Secret, ...]
     base: Path
     warnings: tuple[Problem, ...] = ()
     secret_files: Mapping[str, Path] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    sight: Sight = field(default_factory=Sight)
+
+    @property
+    def hash(self) -> str:
+        """The name of what decides."""
+        return self.rule_set.hash
+
+
+class UnusableConfigurationError(ConfigurationError):
+    """What a load raises; `sight` is all that it looked at."""
+
+    def __init__(self, problems: tuple[Problem, ...], *, sight: Sight) -> None:
+        super().__init__(problems)
+        self.sight = sight
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     """The configuration in the main file at `path` and the rule files that it names.
 
+    If files change meanwhile, they are all read again, so that nothing is made of half of what was and half of what is.
+
     Raises:
-        ConfigurationError: with every mistake found, sorted by file and line.
+        UnusableConfigurationError: with every mistake found, sorted by file and line.
     """
+    tries = 1
     loading = _Loading(path, environ)
     configuration = loading.configuration()
+    while tries < _MOST_TRIES and loading.reader.sight.again() != loading.reader.sight:
+        tries += 1
+        loading = _Loading(path, environ)
+        configuration = loading.configuration()
     problems = loading.findings.all()
     if configuration is None or problems:
         assert problems, "what is not usable has a reason"
-        raise ConfigurationError(problems)
+        raise UnusableConfigurationError(problems, sight=loading.reader.sight)
     return configuration
 
 
+def documents(path: Path, *, environ: Mapping[str, str]) -> tuple[Document, ...]:
+    """The main file at `path` and its rule files, with the place of everything in them; none that cannot be read."""
+    return _Loading(path, environ).documents()
+
+
 def json_schema() -> dict[str, JSON]:
-    """The JSON Schema of a main file; a rule file is one that holds `rules` and `tests` only."""
+    """The JSON Schema of a main file; a rule file holds `rules`, `defaults`, `templates` and `tests` only."""
     return describe()
 
 
@@ -91,11 +127,12 @@ class _Loading:
 
     def __init__(self, path: Path, environ: Mapping[str, str]) -> None:
         self.findings = Findings()
+        self.reader = Reader()
         self._path = path
         self._base = Path(os.path.abspath(path)).parent  # noqa: PTH100 - a link leads nowhere else
         self._environ = environ
         credentials = environ.get("CREDENTIALS_DIRECTORY")
-        self._folders = Folders(self._base, Path(credentials) if credentials else None)
+        self._folders = Folders(self._base, Path(credentials) if credentials else None, self.reader.read)
 
     def configuration(self) -> Configuration | None:
         """The configuration; None if there are findings that leave nothing to make one of."""
@@ -111,31 +148,45 @@ class _Loading:
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
+        explained = words(main, "severities")
+        meant = settings.severities if settings else dict.fromkeys(explained, Severity.MODERATE)
         written = [(main, settings), *zip(rule_files.values(), parts, strict=True)]
-        compiler = Compiler(
-            destinations=destinations, severities=words(main, "severities"), columns=tables.columns
+        named = NamedTemplates(
+            [document for document, _ in written], severities=SeverityWords(meant), columns=tables.columns
         )
+        self.findings.add(named.problems)
+        compiler = Compiler(destinations=destinations, severities=explained, vocabulary=named.vocabulary)
         rules = self._compile(compiler, written)
         if settings is None or self.findings.all():
             return None
         trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
         settings = _merged(settings, [part for part in parts if part is not None])
-        files: dict[Path, object] = {self._base / self._path.name: data}
-        files |= {path: one.data for path, one in rule_files.items()} | tables.files
-        digest = _digest(files, self._base)
+        said: list[tuple[Path, Mapping[str, Any]]] = [(self._base / self._path.name, data)]
+        said += [(path, one.data) for path, one in rule_files.items()]
+        said += [
+            (tables.files[one.name], {"table": one.name, "rows": one.rows})
+            for one in sorted(tables.tables, key=attrgetter("name"))
+        ]
+        clean = Redactor(tuple(secrets.secrets)).clean
+        kept = RuleSet.of(
+            Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in said
+        )
         book = rulebook(
-            rules, settings=settings, destinations=destinations, tables=tables.tables, digest=digest
+            rules, settings=settings, destinations=destinations, tables=tables.tables, digest=kept.hash
         )
         return Configuration(
             settings=settings,
             rulebook=book,
-            hash=digest,
-            files=tuple(files),
+            rule_set=kept,
+            files=tuple(dict.fromkeys(path for path, _ in said)),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
-            warnings=advise(main, settings, book),
+            warnings=self.findings.ordered(
+                (*advise([main, *rule_files.values()], settings, book), *named.unused(compiler.used))
+            ),
             secret_files=secrets.files,
             trials=trials,
+            sight=self.reader.sight,
         )
 
     def _compile(
@@ -151,6 +202,11 @@ class _Loading:
         self._check_trials(main, rule_files, rules=compiler.rule_names)
         return rules
 
+    def documents(self) -> tuple[Document, ...]:
+        """The files, as they are written."""
+        main = self._read(self._path, str(self._path), MAIN)
+        return () if main is None else (main, *self._rule_files(main).values())
+
     def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
         if not any(problem.field.startswith("rules") for problem in self.findings.all()):
@@ -164,12 +220,14 @@ class _Loading:
             self.findings.add(checker.check(document))
 
     def _read(self, path: Path, file: str, begin: str) -> Document | None:
-        document, problems = read_document(path, file=file, environ=self._environ, begin=begin)
+        document, problems = read_document(
+            path, file=file, environ=self._environ, begin=begin, read=self.reader.read
+        )
         self.findings.read(file, problems)
-        return document
+        return with_defaults(document) if document is not None else None
 
     def _rule_files(self, main: Document) -> dict[Path, Document]:
-        paths, problems = find_rule_files(main, path=self._base / self._path.name)
+        paths, problems = find_rule_files(main, path=self._base / self._path.name, find=self.reader.find)
         self.findings.add(problems)
         documents: dict[Path, Document] = {}
         for path in paths:
@@ -180,7 +238,7 @@ class _Loading:
 
     def _tables(self, main: Document) -> TableReader:
         tables = TableReader(
-            base=self._base, shown=self._shown, environ=self._environ, findings=self.findings
+            folders=self._folders, shown=self._shown, environ=self._environ, findings=self.findings
         )
         tables.read(main)
         return tables
@@ -199,13 +257,8 @@ class _Loading:
 
 
 def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
-    """The settings with the rules and tests of all files."""
+    """The settings with the rules, templates and tests of all files."""
     rules = settings.rules + tuple(rule for part in parts for rule in part.rules)
+    templates = settings.templates | {name: text for part in parts for name, text in part.templates.items()}
     tests = settings.tests + tuple(test for part in parts for test in part.tests)
-    return settings.model_copy(update={"rules": rules, "tests": tests})
-
-
-def _digest(files: Mapping[Path, object], base: Path) -> str:
-    """SHA-256 over names and data; Secrets show as asterisks in it."""
-    contents = [[os.path.relpath(path, base), data] for path, data in files.items()]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True, default=str).encode()).hexdigest()
+    return settings.model_copy(update={"rules": rules, "templates": templates, "tests": tests})

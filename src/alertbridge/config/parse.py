@@ -85,7 +85,7 @@ def parse(
     else:
         if isinstance(data, dict):
             return Document(file, data, walk.positions), tuple(walk.problems)
-        problem = Problem(file, 1, 1, "", f"expected a mapping at the top, got {kind(data)}", begin)
+        problem = Problem(file, *_start(root), "", f"expected a mapping at the top, got {kind(data)}", begin)
     return None, (problem,)
 
 
@@ -155,7 +155,9 @@ class _Walk:
         if not isinstance(node, ScalarNode):
             templated = isinstance(node, MappingNode) and node.flow_style
             problem = "a template stands without quotes" if templated else "a key must be text"
-            remedy = 'write "{{ ... }}" in quotes' if templated else "write a name before the colon"
+            remedy = (
+                'put the whole text in quotes: "{{ ... }}"' if templated else "write a name before the colon"
+            )
             self._refuse(_start(node), path, problem, remedy)
             return None
         name = str(node.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 
 class UnreadableError(Exception):
@@ -12,6 +13,14 @@ class UnreadableError(Exception):
         super().__init__(f"{problem}; {remedy}")
         self.problem = problem
         self.remedy = remedy
+
+
+class Read(Protocol):
+    """Reads as `read_bytes` does."""
+
+    def __call__(self, path: Path, *, most: int) -> bytes:
+        """The first `most` bytes; raises UnreadableError."""
+        ...
 
 
 def read_bytes(path: Path, *, most: int) -> bytes:

@@ -12,12 +12,12 @@ from alertbridge.config.refuse import expected, refused
 from alertbridge.config.section import Section
 from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Duration
-from alertbridge.config.values import Switch, Text, one_of
+from alertbridge.config.values import Switch, TemplateName, Text, one_of
 from alertbridge.config.window_settings import Windows
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.model import Resend
 
-_RESEND: Final = {each.value: each for each in (Resend.NEVER, Resend.SEVERITY)}
+_RESEND: Final = {each.value: each for each in Resend}
 _GROUP: Final[dict[str, Any]] = {
     "type": "object",
     "minProperties": 1,
@@ -34,14 +34,8 @@ _CONDITION: Final[dict[str, Any]] = {
 }
 
 
-def _resend(value: object) -> Resend:
-    if value == Resend.CHANGE:
-        raise refused("`change` is not supported yet by this version", "write never or severity")
-    return one_of(_RESEND)(value)
-
-
 ResendWord = Annotated[
-    Resend, BeforeValidator(_resend), WithJsonSchema({"type": "string", "enum": list(_RESEND)})
+    Resend, BeforeValidator(one_of(_RESEND)), WithJsonSchema({"type": "string", "enum": list(_RESEND)})
 ]
 UnknownResolved = Annotated[
     Literal["send", "ignore"], BeforeValidator(one_of({"send": "send", "ignore": "ignore"}))
@@ -158,8 +152,8 @@ class RuleSettings(Section):
     )
     resend: ResendWord = Field(
         Resend.SEVERITY,
-        description="Whether an open incident is announced again when its severity rises.",
-        examples=["severity", "never"],
+        description="When an open incident is announced again: never, when its severity rises, or when anything sent changes.",
+        examples=["severity", "change"],
     )
     unknown_resolved: UnknownResolved = Field(
         "send", description="What to do with the resolve of an alert never seen.", examples=["ignore"]
@@ -183,6 +177,34 @@ class RuleSettings(Section):
         return self
 
 
+def _fields_only(value: object) -> object:
+    if isinstance(value, list | str):
+        raise refused(
+            "defaults hold the fields of destinations, and rules say where they send",
+            "write the destination's name, a colon, and the fields below it",
+        )
+    return value
+
+
+class DefaultsSettings(Section):
+    """What a rule of the same file has, unless it says otherwise."""
+
+    key: Text | None = Field(
+        None, description="As of a rule.", examples=["{{ labels.cluster }}/{{ labels.alertname }}"]
+    )
+    service: Text | None = Field(None, description="As of a rule.", examples=["{{ labels.app }}"])
+    continues: Switch | None = Field(None, alias="continue", description="As of a rule.", examples=[True])
+    reopen_window: Duration | None = Field(None, description="As of a rule.", examples=["10m"])
+    min_duration: Duration | None = Field(None, description="As of a rule.", examples=["2m"])
+    resend: ResendWord | None = Field(None, description="As of a rule.", examples=["never"])
+    unknown_resolved: UnknownResolved | None = Field(None, description="As of a rule.", examples=["ignore"])
+    send: Annotated[dict[str, SendSettings], BeforeValidator(_fields_only)] = Field(
+        default_factory=dict,
+        description="By destination, what is sent by the rules that send there; it makes no rule send there.",
+        examples=[{"elven": {"tags": {"team": "{{ labels.team }}"}}}],
+    )
+
+
 def without_empty(value: object) -> object:
     """A section whose lines are all commented out counts as absent."""
     if not isinstance(value, dict):
@@ -195,6 +217,16 @@ class RuleFile(Section):
 
     rules: tuple[RuleSettings, ...] = Field(
         (), description="Rules, tried in this order.", examples=[[{"name": "everything", "send": ["elven"]}]]
+    )
+    defaults: DefaultsSettings = Field(
+        default_factory=DefaultsSettings,
+        description="What the rules of this file have that do not say it themselves.",
+        examples=[{"reopen_window": "10m", "send": {"elven": {"tags": {"team": "{{ labels.team }}"}}}}],
+    )
+    templates: dict[TemplateName, Text] = Field(
+        default_factory=dict,
+        description="Templates to use in others as `{{ templates.NAME }}`; the names are unique over all files.",
+        examples=[{"title": "[{{ labels.service }}] {{ annotations.summary }}"}],
     )
     tests: Tests = Field(
         (),

@@ -23,7 +23,7 @@ _SHAPES: Final[dict[Field.Shape, dict[str, Any]]] = {
 
 
 def describe() -> dict[str, Any]:
-    """The schema of a main file; a rule file is a main file that holds `rules` and `tests` only."""
+    """The schema of a main file; a rule file holds `rules`, `defaults`, `templates` and `tests` only."""
     schema: dict[str, Any] = Settings.model_json_schema()
     schema["title"] = "alertbridge configuration"
     schema["$defs"]["SendSettings"]["properties"] |= _fields()

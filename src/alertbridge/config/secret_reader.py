@@ -93,7 +93,7 @@ class SecretReader:
             return None  # the section's own check says so
         path = self._folders.secret(value)
         self.files[name] = path
-        return read_secret(path)
+        return read_secret(path, read=self._folders.read)
 
     def _refuse(self, document: Document, path: documents.Path, problem: str, remedy: str) -> None:
         self.problems.append(document.problem(path, problem, remedy))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.reading import Read, UnreadableError, read_bytes
 from alertbridge.errors import SecretError
 from alertbridge.model import Secret
 
@@ -29,14 +29,14 @@ class UnreadableSecretError(SecretError):
         self.remedy = remedy
 
 
-def read_secret(path: Path) -> Secret:
+def read_secret(path: Path, *, read: Read = read_bytes) -> Secret:
     """The secret that the file holds, without the line break at its end.
 
     Raises:
         UnreadableSecretError: with the file's path, never with anything from it.
     """
     try:
-        content = read_bytes(path, most=_MOST_BYTES + 1)
+        content = read(path, most=_MOST_BYTES + 1)
     except UnreadableError as error:
         raise UnreadableSecretError(f"{path} {error.problem}", error.remedy) from None
     if len(content) > _MOST_BYTES:

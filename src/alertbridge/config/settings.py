@@ -12,12 +12,17 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.lookup_settings import LookupSettings, TableName
 from alertbridge.config.refuse import expected, refused
-from alertbridge.config.rule_settings import RuleSettings, ServiceSettings, without_empty
+from alertbridge.config.rule_settings import (
+    DefaultsSettings,
+    RuleSettings,
+    ServiceSettings,
+    without_empty,
+)
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import SourceSettings
 from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Size
-from alertbridge.config.values import Level, Name, ReadableFile, Span, Text, one_of
+from alertbridge.config.values import Level, Name, ReadableFile, Span, Switch, TemplateName, Text, one_of
 from alertbridge.model import Severity
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
@@ -91,6 +96,11 @@ class ServerSettings(Section):
         timedelta(seconds=30),
         description="How long requests under way may take when the daemon stops.",
         examples=["30s"],
+    )
+    watch: Switch = Field(
+        default=False,
+        description="Reload by itself when a file of the configuration has changed: this one, a rule file or the file of a secret.",
+        examples=[True],
     )
 
     @property
@@ -182,7 +192,7 @@ def _each_word_once(value: dict[str, Severity]) -> dict[str, Severity]:
 
 
 class Settings(Section):
-    """The main configuration file. A rule file holds `rules` and `tests` only."""
+    """The main configuration file. A rule file holds `rules`, `defaults`, `templates` and `tests` only."""
 
     server: ServerSettings = Field(
         default_factory=ServerSettings, description="The port.", examples=[{"listen": "127.0.0.1:9797"}]
@@ -229,6 +239,16 @@ class Settings(Section):
         (),
         description="Rules, tried before those in files.",
         examples=[[{"name": "everything", "send": ["elven"]}]],
+    )
+    defaults: DefaultsSettings = Field(
+        default_factory=DefaultsSettings,
+        description="What the rules of this file have that do not say it themselves.",
+        examples=[{"reopen_window": "10m", "send": {"elven": {"tags": {"team": "{{ labels.team }}"}}}}],
+    )
+    templates: dict[TemplateName, Text] = Field(
+        default_factory=dict,
+        description="Templates to use in others as `{{ templates.NAME }}`; the names are unique over all files.",
+        examples=[{"title": "[{{ labels.service }}] {{ annotations.summary }}"}],
     )
     tests: Tests = Field(
         (),

@@ -15,7 +15,7 @@ _MOST_NAMED = 5
 
 def find_shadows(documents: Iterable[Document], rules: tuple[Rule, ...]) -> Iterator[Problem]:
     """A mistake for every rule that can never match; `documents` are those that the rules stand in."""
-    places = {name: (document, path) for document in documents for name, path in _named(document)}
+    places = rule_places(documents)
     for shadow in shadowed(rules):
         document, path = places[shadow.rule]
         if shadow.by:
@@ -23,6 +23,11 @@ def find_shadows(documents: Iterable[Document], rules: tuple[Rule, ...]) -> Iter
             yield document.problem((*path, "name"), *_covered(shadow, takers))
         else:
             yield document.problem((*path, "when"), *_unfulfilled(shadow))
+
+
+def rule_places(documents: Iterable[Document]) -> dict[str, tuple[Document, Path]]:
+    """Every rule's name with the document it stands in and its path there."""
+    return {name: (document, path) for document in documents for name, path in _named(document)}
 
 
 def _named(document: Document) -> Iterator[tuple[str, Path]]:

@@ -67,7 +67,7 @@ _OTHER = _Meaning("", "this is not YAML", f"look for a missing quote, bracket or
 _BARE = (
     (
         re.compile(r"[:-] +(\{\{)"),
-        _Meaning("", "a template stands without quotes", 'write "{{ ... }}" in quotes'),
+        _Meaning("", "a template stands without quotes", 'put the whole text in quotes: "{{ ... }}"'),
     ),
     (
         re.compile(r"[{[].*[:,[] *[^\s\"']*(\$\{)"),

@@ -11,9 +11,10 @@ from alertbridge.config.document import Data, Document, Path
 from alertbridge.config.findings import Findings
 from alertbridge.config.lookup_settings import EMPTY
 from alertbridge.config.parse import MOST_BYTES, parse
-from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.reading import UnreadableError
 from alertbridge.config.refuse import expected, plain
 from alertbridge.config.suggest import remedy
+from alertbridge.config.values import Folders
 from alertbridge.errors import Problem
 from alertbridge.rules.lookup import Table
 
@@ -25,21 +26,21 @@ class TableReader:
     """Reads every table of a main file, and tells its mistakes to `findings`.
 
     `tables` are those that can be used. `columns` are by table, None where they are not known because of a mistake.
-    `files` leads to what each file holds. `shown` gives a file's name in messages.
+    `files` leads from a table's name to its file. `shown` gives a file's name in messages.
     """
 
     def __init__(
         self,
         *,
-        base: FilePath,
+        folders: Folders,
         shown: Callable[[FilePath], str],
         environ: Mapping[str, str],
         findings: Findings,
     ) -> None:
         self.tables: list[Table] = []
         self.columns: dict[str, Collection[str] | None] = {}
-        self.files: dict[FilePath, object] = {}
-        self._base = base
+        self.files: dict[str, FilePath] = {}
+        self._folders = folders
         self._shown = shown
         self._environ = environ
         self._findings = findings
@@ -57,14 +58,14 @@ class TableReader:
         file, by, column = entry.get("file"), entry.get("by"), entry.get("column")
         if not (isinstance(file, str) and file.strip() and isinstance(by, str) and by.strip()):
             return  # the section's own check says so
-        place = self._base / file
+        place = self._folders.base / file
         suffix = place.suffix.lower()
         if suffix not in _SUFFIXES:
             problem = main.problem((*path, "file"), "a table is CSV or YAML", "name it .csv, .yaml or .yml")
             self._findings.add([problem])
             return
         try:
-            content = read_bytes(place, most=MOST_BYTES + 1)
+            content = self._folders.read(place, most=MOST_BYTES + 1)
         except UnreadableError as error:
             problem = main.problem((*path, "file"), f"{place} {error.problem}", error.remedy)
             self._findings.add([problem])
@@ -79,6 +80,7 @@ class TableReader:
                 )
                 self._findings.add([problem])
         if rows is not None:
+            self.files[name] = place
             self.columns[name] = columns
             missing = self._missing(main, (*path, "missing"), entry.get("missing"), columns)
             self.tables.append(Table(name, by, rows, missing))
@@ -91,7 +93,6 @@ class TableReader:
             return None, ()
         table = CsvTable(text, file=file, by=by)
         self._findings.read(file, table.problems)
-        self.files[place] = text
         return (None if table.problems else table.rows), table.columns
 
     def _yaml(self, place: FilePath, content: bytes) -> tuple[Rows | None, Collection[str]]:
@@ -100,7 +101,6 @@ class TableReader:
         self._findings.read(file, problems)
         if document is None:
             return None, ()
-        self.files[place] = document.data
         found = _YamlRows(document)
         self._findings.add(found.problems)
         return (None if problems or found.problems else found.rows), found.columns

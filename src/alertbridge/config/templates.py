@@ -5,17 +5,17 @@ from __future__ import annotations
 from alertbridge.config.document import Data, Document, Path
 from alertbridge.config.refuse import kind
 from alertbridge.errors import Problem, RefusedText, TemplateError
-from alertbridge.rules.lookup import Columns
-from alertbridge.rules.template import CONTENT_NAMES, NO_TABLES, Template
+from alertbridge.rules.template import CONTENT_NAMES, Template, Vocabulary
 
 
 class TemplateReader:
-    """Compiles the texts of one document and collects its `problems`; `columns` are those of the lookup tables."""
+    """Compiles the texts of one document and collects its `problems` and the named templates `used`."""
 
-    def __init__(self, document: Document, *, columns: Columns = NO_TABLES) -> None:
+    def __init__(self, document: Document, vocabulary: Vocabulary) -> None:
         self.document = document
-        self._columns = columns
         self.problems: list[Problem] = []
+        self.used: set[str] = set()
+        self._vocabulary = vocabulary
         self._compiled: dict[tuple[str, frozenset[str]], Template] = {}  # many rules say the same
 
     def read(self, path: Path, data: Data, *, names: frozenset[str] = CONTENT_NAMES) -> Template | None:
@@ -29,11 +29,12 @@ class TemplateReader:
         template = self._compiled.get((data, names))
         if template is None:
             try:
-                template = self._compiled[data, names] = Template.compile(
-                    data, names=names, columns=self._columns
-                )
+                template = Template.compile(data, names=names, vocabulary=self._vocabulary)
             except TemplateError as error:
                 self.refuse_text(path, error)
+                return None
+            self._compiled[data, names] = template
+            self.used |= template.uses.keys()
         return template
 
     def refuse(self, path: Path, problem: str, remedy: str, *, key: bool = False) -> None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
-from alertbridge.config.reading import UnreadableError, read_bytes
+from alertbridge.config.reading import Read, UnreadableError, read_bytes
 from alertbridge.config.refuse import expected, kind, refused
 from alertbridge.config.section import SecretText
 from alertbridge.config.suggest import remedy
@@ -25,14 +25,16 @@ Network: TypeAlias = IPv4Network | IPv6Network
 
 _T = TypeVar("_T")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+TEMPLATE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where relative paths lead: the configuration's folder and, when set, `$CREDENTIALS_DIRECTORY`."""
+    """Where relative paths lead: the configuration's folder and, when set, `$CREDENTIALS_DIRECTORY`; and what reads there."""
 
     base: Path
     credentials: Path | None = None
+    read: Read = read_bytes
 
     def secret(self, path: str) -> Path:
         """Where the file of a secret is."""
@@ -159,7 +161,7 @@ def _readable(value: object, info: ValidationInfo) -> Path:
         return Path(str(text))
     path = folders.file(str(text))
     try:
-        read_bytes(path, most=1)
+        folders.read(path, most=1)
     except UnreadableError as error:
         raise refused(f"{path} {error.problem}", error.remedy) from None
     return path
@@ -174,6 +176,15 @@ def _name(value: object) -> object:
     )
 
 
+def _template_name(value: object) -> object:
+    if isinstance(value, str) and TEMPLATE_NAME.fullmatch(value):
+        return value
+    raise refused(
+        "not a name that can stand in a template",
+        "use letters, digits and _, beginning with a letter, 63 at most",
+    )
+
+
 def _positive(value: timedelta) -> timedelta:
     if value <= timedelta(0):
         raise refused("the duration must be longer than 0s", "write for example 10s")
@@ -185,6 +196,11 @@ Switch = Annotated[bool, BeforeValidator(_switch), WithJsonSchema({"type": "bool
 Count = Annotated[int, Field(ge=1), BeforeValidator(read_whole)]
 Name = Annotated[
     str, BeforeValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME.pattern}$"})
+]
+TemplateName = Annotated[
+    str,
+    BeforeValidator(_template_name),
+    WithJsonSchema({"type": "string", "pattern": f"^{TEMPLATE_NAME.pattern}$"}),
 ]
 Span = Annotated[Duration, AfterValidator(_positive)]
 Level = Annotated[

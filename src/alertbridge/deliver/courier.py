@@ -22,8 +22,8 @@ from alertbridge.destinations import Destination
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import outbox
-from alertbridge.store.outbox import Claim, Result
+from alertbridge.store import dispatch
+from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.store import Store
 
 _IDLE = timedelta(seconds=30)
@@ -146,13 +146,13 @@ class Courier:
         if limit is None:
             return None
         now = self._clock.now()
-        return available(limit, outbox.recent_starts(connection, self.name, since=now - limit.per), now)
+        return available(limit, dispatch.recent_starts(connection, self.name, since=now - limit.per), now)
 
     def _claim(self, connection: Connection, now: datetime, room: int) -> tuple[list[Claim], int]:
         """What is ours to send now, and how many records were held too long: said once that is on disk."""
         expired = 0
         if self.policy.hold_for is not None:
-            expired = outbox.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
+            expired = dispatch.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
         if not self.standing.may_send(now):  # an answer may have paused it while this waited for the writer
             return [], expired
         budget = self.budget(connection)
@@ -160,7 +160,7 @@ class Courier:
         if most <= 0:
             return [], expired
         interval = self.policy.key_interval
-        return outbox.claim(connection, self.name, now=now, most=most, key_interval=interval), expired
+        return dispatch.claim(connection, self.name, now=now, most=most, key_interval=interval), expired
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
@@ -217,8 +217,8 @@ class Courier:
 
         def work(connection: Connection) -> bool:
             if before.pause is not None and self.standing.pause is None:
-                outbox.add_pause(connection, self.name, since=before.pause.since, until=now)
-            return outbox.settle(connection, claim, result, now=now)
+                dispatch.add_pause(connection, self.name, since=before.pause.since, until=now)
+            return dispatch.settle(connection, claim, result, now=now)
 
         if await self._insist(work):
             self._report(claim, result, now)
@@ -296,11 +296,11 @@ class Courier:
 
     def _next_due(self, connection: Connection, now: datetime) -> list[datetime]:
         due = []
-        if (moment := outbox.next_due(connection, self.name, now=now)) is not None:
+        if (moment := dispatch.next_due(connection, self.name, now=now)) is not None:
             due.append(moment)
         limit = self.policy.rate_limit
         if limit is not None:
-            starts = outbox.recent_starts(connection, self.name, since=now - limit.per)
+            starts = dispatch.recent_starts(connection, self.name, since=now - limit.per)
             due.append(next_start(limit, starts, now))
         return due
 

@@ -14,7 +14,7 @@ from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.standing import Standing
 from alertbridge.errors import StoreError
-from alertbridge.store import outbox
+from alertbridge.store import dispatch
 from alertbridge.store.store import Store
 
 _TO_SETTLE = timedelta(seconds=5)  # beyond a request's own timeout
@@ -141,7 +141,7 @@ class Fleet:
         until = self._clock.now()
         with suppress(StoreError):  # then that time counts to the age of what waits, and nothing worse
             await self._store.write(
-                lambda connection: outbox.add_pause(connection, old.name, since=pause.since, until=until)
+                lambda connection: dispatch.add_pause(connection, old.name, since=pause.since, until=until)
             )
         if new is not None:
             self._log.info("destination.resumed", destination=old.name, reason=pause.reason)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
-from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting
+from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting, Severity
 from alertbridge.store import outbox
 from alertbridge.store.outbox import Posting
 
@@ -18,7 +18,8 @@ from alertbridge.store.outbox import Posting
 class Postings:
     """The messages of one batch, in order, until they are stored together with the changes they come from.
 
-    `collapsing` names the destinations that are told nothing of an incident that was over before they heard of it.
+    `collapsing` names the destinations that are told nothing of an incident that was over before they heard of it;
+    `rules_hash` what decided.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Postings:
         *,
         destinations: Mapping[str, Destination],
         collapsing: frozenset[str],
+        rules_hash: str,
         new_id: Callable[[], str],
         now: datetime,
     ) -> None:
         self._destinations = destinations
         self._collapsing = collapsing
+        self._rules_hash = rules_hash
         self._new_id = new_id
         self._now = now
         self._postings: list[Posting] = []
@@ -64,10 +67,9 @@ class Postings:
         """Enter everything into the outbox, in the caller's transaction."""
         outbox.withdraw(connection, self._overtaken, now=self._now)
         outbox.post(connection, self._postings, now=self._now)
-        for posting in self._postings:
-            over = posting.action is Action.RESOLVED and posting.state in _UNSENT
-            if over and posting.destination in self._collapsing:
-                outbox.collapse(connection, posting.incident, now=self._now)
+        over = (one for one in self._postings if one.action is Action.RESOLVED and one.state in _UNSENT)
+        ended = dict.fromkeys(one.incident for one in over if one.destination in self._collapsing)
+        outbox.collapse(connection, ended, now=self._now)
 
     def _overtake(self, incident: str, action: Action) -> None:
         self._overtaken[incident, action] = None
@@ -83,6 +85,7 @@ class Postings:
             destination=incident.destination,
             key=incident.key,
             action=announcement.action,
+            rules_hash=self._rules_hash,
             severity=announcement.severity,
             state=state,
             payload=composed.payload,
@@ -99,22 +102,38 @@ class Postings:
         if destination is None:
             note = f"destination {incident.destination} is no longer configured; this was never sent"
             return Composed({}), DeliveryState.DEAD, note
-        composed = destination.compose(
-            Message(
-                incident=incident.id,
-                key=incident.key,
-                action=announcement.action,
-                severity=announcement.severity,
-                content=incident.content,
-                opened_at=incident.opened_at,
-                closed_at=incident.closed_at,
-            )
-        )
+        composed = destination.compose(message(incident, announcement.action, announcement.severity))
         if announcement.skipped:
             return composed, DeliveryState.SKIPPED, announcement.skipped
         if composed.missing:
             return composed, DeliveryState.HELD, f"missing: {', '.join(composed.missing)}"
         return composed, DeliveryState.PENDING, None
+
+
+def alarms_differ(destinations: Mapping[str, Destination], before: Incident, after: Incident) -> bool:
+    """Whether the alarm of an incident says something else by now; never where it is told of only when it is over."""
+    destination = destinations.get(after.destination)
+    if destination is None or after.reporting is Reporting.RECORD:
+        return False
+    if (before.content, before.severity) == (after.content, after.severity):
+        return False
+    known = replace(after, content=before.content, severity=before.severity)
+    said, now = (destination.compose(message(one, Action.ALARMED, one.severity)) for one in (known, after))
+    return said != now
+
+
+def message(incident: Incident, action: Action, severity: Severity) -> Message:
+    """What is to be said of an incident as it stands."""
+    return Message(
+        incident=incident.id,
+        key=incident.key,
+        action=action,
+        severity=severity,
+        content=incident.content,
+        opened_at=incident.opened_at,
+        closed_at=incident.closed_at,
+        inferred=incident.inferred,
+    )
 
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)

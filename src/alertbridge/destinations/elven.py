@@ -29,6 +29,9 @@ _DESCRIPTION = (
 )
 
 
+_INFERRED = {"name": "inferred", "value": "true"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elven:
     """One External Service. Its generated URL holds the token, so the whole URL is the secret.
@@ -69,7 +72,7 @@ class Elven:
             "external_aggregate_key": key,
             "action": message.action.value,
             "severity": message.severity.word,
-            "tags": self._tags(fields.get("tags")),
+            "tags": self._tags(fields.get("tags")) + ([dict(_INFERRED)] if message.inferred else []),
         }
         extra = {name: value for name, value in self.extra_fields.items() if name not in standard}
         return Composed(standard | extra)

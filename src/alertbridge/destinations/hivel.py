@@ -26,6 +26,7 @@ from alertbridge.model import (
 )
 
 _LIMIT = 255
+_INFERRED = " (end inferred)"
 _WORDS: Mapping[Severity, str] = {
     Severity.CRITICAL: "critical",
     Severity.HIGH: "high",
@@ -58,7 +59,10 @@ class AuthHeader(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hivel:
-    """One organisation. `severities` replaces the words of those severities that it names."""
+    """One organisation. `severities` replaces the words of those severities that it names.
+
+    `inferred_in` is the field that says so where the end of an incident was inferred: `description`, `reported_by` or none.
+    """
 
     TYPE: ClassVar[str] = "hivel"
     REPORTING: ClassVar[Reporting] = Reporting.RECORD
@@ -87,17 +91,18 @@ class Hivel:
     auth_header: AuthHeader
     severities: Mapping[Severity, str] = field(default_factory=dict)
     keep_git_suffix: bool = False
+    inferred_in: str = "reported_by"
 
     def compose(self, message: Message) -> Composed:
         """The record in the documented order; fields without a value are left out, required ones also named."""
         fields = message.content.fields
         repository = repository_url(fields.get("repo_url"), keep_git_suffix=self.keep_git_suffix)
         payload: dict[str, JSON] = {
-            "description": cut(plain(fields.get("description")), _LIMIT),
+            "description": self._text("description", message),
             "severity": self._word(message.severity),
             "affected_systems": _systems(fields.get("affected_systems")),
             "reported_time": _time(message.opened_at),
-            "reported_by": cut(plain(fields.get("reported_by")), _LIMIT),
+            "reported_by": self._text("reported_by", message),
             "resolution_time": _time(max(message.opened_at, message.closed_at)) if message.closed_at else "",
             "provider_id": identifier(message.incident, _LIMIT),
             "repo_url": repository if len(repository) <= _LIMIT else "",
@@ -109,6 +114,11 @@ class Hivel:
             payload={name: value for name, value in payload.items() if value},
             missing=tuple(name for name in required if not payload[name]),
         )
+
+    def _text(self, name: str, message: Message) -> str:
+        """A field as it is sent, with the remark that the end was inferred where that is to stand."""
+        remark = _INFERRED if message.inferred and name == self.inferred_in else ""
+        return cut(plain(message.content.fields.get(name)), _LIMIT - len(remark)) + remark
 
     def _word(self, severity: Severity) -> str:
         return cut(plain(self.severities.get(severity)), _LIMIT) or _WORDS[severity]

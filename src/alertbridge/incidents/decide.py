@@ -6,11 +6,11 @@ touched looked at once: so a group whose members change in one flush stays one i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from alertbridge.incidents.outcome import announce, fold
+from alertbridge.incidents.outcome import announce, fold, may_differ, speaker
 from alertbridge.incidents.state import (
     Announcement,
     Changes,
@@ -69,6 +69,7 @@ class _Draft:
         self._known: dict[AlertId, Known] = {}
         self._doubts: dict[AlertId, Doubt | None] = {}
         self._opened: dict[str, Alert] = {}
+        self._firing: dict[AlertId, Alert] = {}
         self._latest: dict[Place, str] = {}
         self._homes: dict[AlertId, list[str]] = {}
         self._unknown: dict[Place, Incident] = {}
@@ -98,6 +99,7 @@ class _Draft:
             for intent in heard.intents
             if intent.destination not in settled
         ]
+        self._firing[identity] = alert
         self._remember(alert, firing=True, starts_at=start)
         self._judge(heard, effects, "dropped" if heard.dropped else "no rule matches")
 
@@ -111,7 +113,9 @@ class _Draft:
         leaving = [(incident, member) for incident, member in firing if member.starts_at <= ended]
         effects = []
         for incident, member in leaving:
-            self._put_member(replace(member, firing=False, ends_at=ended, last_seen=self._now))
+            self._put_member(
+                replace(member, firing=False, ends_at=ended, last_seen=self._now, inferred=alert.inferred)
+            )
             effects.append((incident.id, Effect.LEFT))
         if leaving or (known and known.firing and not firing):
             self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=ended)
@@ -130,16 +134,14 @@ class _Draft:
         announcements: list[Announcement] = []
         reopened: set[str] = set()
         closed: set[str] = set()
+        retold: dict[str, Alert | None] = {}
         unknown = {incident.id: incident for incident in self._unknown.values()}
         for identifier in sorted({*self._incidents, *self._members} - unknown.keys()):
-            before = self._state.incidents.get(identifier)
-            drafted = self._incidents.get(identifier) or self._state.incidents[identifier]
-            after = fold(drafted, self._all_members(identifier))
-            if after != before:
-                self._incidents[identifier] = after
-            else:
-                self._incidents.pop(identifier, None)
+            members = self._all_members(identifier)
+            before, after = self._settle(identifier, members)
             announcements += announce(before, after)
+            if may_differ(before, after):
+                retold[identifier] = self._firing.get(speaker(after, members))
             if before is not None and not before.open:
                 reopened.add(identifier)
             if not after.open:
@@ -153,12 +155,24 @@ class _Draft:
             known=self._known,
             doubts=self._doubts,
             opened=self._opened,
+            retold=retold,
             reopened=frozenset(reopened),
             announcements=tuple(announcements),
             verdicts=tuple(_with_closings(verdict, closed) for verdict in self._verdicts)
             if closed
             else tuple(self._verdicts),
         )
+
+    def _settle(self, identifier: str, members: Mapping[AlertId, Member]) -> tuple[Incident | None, Incident]:
+        """The incident as it was (None: it is new) and as its members make it; drafted only if that differs."""
+        before = self._state.incidents.get(identifier)
+        drafted = self._incidents.get(identifier) or self._state.incidents[identifier]
+        after = fold(drafted, members)
+        if after != before:
+            self._incidents[identifier] = after
+        else:
+            self._incidents.pop(identifier, None)
+        return before, after
 
     def _is_doubtful(self, alert: Alert, known: Known | None) -> bool:
         if known is None or known.firing or known.ends_at is None:
@@ -185,7 +199,13 @@ class _Draft:
             return incident.id, Effect.REPEATED
         self._put_member(
             replace(
-                member, firing=True, severity=severity, starts_at=start, ends_at=None, last_seen=self._now
+                member,
+                firing=True,
+                severity=severity,
+                starts_at=start,
+                ends_at=None,
+                last_seen=self._now,
+                inferred=False,
             )
         )
         return incident.id, Effect.REFIRED

@@ -21,11 +21,13 @@ def fold(incident: Incident, members: Mapping[AlertId, Member]) -> Incident:
             opened_at=min(incident.opened_at, *(member.starts_at for member in firing)),
             closed_at=None,
             reopen_until=None,
+            inferred=False,
         )
     ends = [member.ends_at for member in members.values() if member.ends_at is not None]
     closed_at = max(incident.opened_at, *ends) if ends else incident.opened_at
     reopen_until = closed_at + incident.reopen_window if incident.reopen_window else None
-    return replace(incident, closed_at=closed_at, reopen_until=reopen_until)
+    inferred = any(member.inferred for member in members.values())
+    return replace(incident, closed_at=closed_at, reopen_until=reopen_until, inferred=inferred)
 
 
 def announce(before: Incident | None, after: Incident) -> list[Announcement]:
@@ -38,6 +40,22 @@ def announce(before: Incident | None, after: Incident) -> list[Announcement]:
     if not after.open:
         said.append(Announcement(after.id, Action.RESOLVED, after.severity))
     return said
+
+
+def may_differ(before: Incident | None, after: Incident) -> bool:
+    """Whether `after` is to be told again where anything that is sent differs from what `before` has said."""
+    return before is not None and after.open and after.resend is Resend.CHANGE
+
+
+def speaker(incident: Incident, members: Mapping[AlertId, Member]) -> AlertId:
+    """The alert that an open incident is told of: the one that spoke last while it fires, then the one firing longest.
+
+    So the texts do not go to and fro between two members that both fire.
+    """
+    last = incident.content.speaker
+    if last is not None and last in members and members[last].firing:
+        return last
+    return min((member.starts_at, member.alert) for member in members.values() if member.firing)[1]
 
 
 def _rises(before: Incident, after: Incident) -> bool:

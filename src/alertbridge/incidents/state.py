@@ -17,9 +17,10 @@ Place: TypeAlias = tuple[str, str]  # a destination and a key: where at most one
 class Incident:
     """One open-to-close span of one key at one destination.
 
-    Key, rule, content and the rule's choices are those of the moment of opening and never change. `severity` is the
+    Key, rule and the rule's choices are those of the moment of opening and never change; nor does the content, unless
+    one of those choices is `resend: change`. `severity` is the
     highest of the members that fire, `peak` the highest ever reached. `opened_at` is the earliest start of a
-    member, `closed_at` the latest end, None while open. A closed incident may be opened again until `reopen_until`.
+    member, `closed_at` the latest end, None while open; `inferred` says that an end was concluded and never heard. A closed incident may be opened again until `reopen_until`.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Incident:
     min_duration: timedelta = timedelta(0)
     reopen_until: datetime | None = None
     content: Content = field(default_factory=Content)
+    inferred: bool = False
 
     @property
     def open(self) -> bool:
@@ -66,6 +68,7 @@ class Member:
     starts_at: datetime
     ends_at: datetime | None
     last_seen: datetime
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +151,9 @@ class Announcement:
 class Changes:
     """Everything one input changes; stored whole or not at all.
 
-    `opened` names for every new incident the alert and rule that its content is rendered from.
+    `opened` names for every new incident the alert that its content is rendered from. `retold` names the open
+    incidents that are to be announced where anything that is sent differs, with the alert that speaks for each; None
+    if it was not heard now.
     `reopened` names incidents that are not over after all: whatever unsent says so is withdrawn.
     """
 
@@ -157,6 +162,7 @@ class Changes:
     known: Mapping[AlertId, Known] = field(default_factory=dict)
     doubts: Mapping[AlertId, Doubt | None] = field(default_factory=dict)
     opened: Mapping[str, Alert] = field(default_factory=dict)
+    retold: Mapping[str, Alert | None] = field(default_factory=dict)
     reopened: frozenset[str] = frozenset()
     announcements: tuple[Announcement, ...] = ()
     verdicts: tuple[Verdict, ...] = ()

@@ -13,6 +13,19 @@ from aiohttp.typedefs import Handler
 from alertbridge.model import Secret
 from alertbridge.problems import problem
 
+OPERATOR = "X-Alertbridge-Operator"
+_LONGEST_NAME = 100
+
+
+def who(request: web.Request) -> str:
+    """Who does something by hand, for the audit: the credential used, and the name given in the header OPERATOR.
+
+    The credential was checked by the guard, the name is what they call themselves.
+    """
+    credential = "admin token" if hdrs.AUTHORIZATION in request.headers else "this machine, without a token"
+    name = request.headers.get(OPERATOR, "").encode(errors="replace").decode()[:_LONGEST_NAME].strip()
+    return f"{name} ({credential})" if name else credential
+
 
 class Guard:
     """Lets through who knows the token; without a token, everybody on this machine and nobody else.

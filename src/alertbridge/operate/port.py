@@ -11,12 +11,13 @@ from alertbridge.config.settings import ServerSettings, TlsSettings
 from alertbridge.problems import problem_middleware
 
 _HANDLERS_END = 5.0  # seconds that requests being answered may still take when the server stops
+_MOST_READ = 1024 * 1024  # bytes of a body that is read whole; webhooks have a limit of their own
 _BACKLOG = 1024  # a storm opens hundreds of connections at once
 
 
 async def listen(routes: list[web.RouteDef], settings: ServerSettings) -> web.AppRunner:
     """Serve `routes`, with or without TLS, until the runner's `cleanup`. Raises OSError if the address is not to be had."""
-    application = web.Application(middlewares=[problem_middleware])
+    application = web.Application(middlewares=[problem_middleware], client_max_size=_MOST_READ)
     application.add_routes(routes)
     runner = web.AppRunner(
         application,

@@ -55,6 +55,8 @@ def check(tree: nodes.Template, *, filters: Collection[str], tests: Collection[s
                 _check_name(node, "filter", filters, refuse)
             case nodes.Test():
                 _check_name(node, "test", tests, refuse)
+            case nodes.Call(node=nodes.Getattr(node=nodes.Name(name="templates"))):
+                refuse(node, "a template is not called", "leave out the parentheses")
             case nodes.Call(node=nodes.Getattr(attr=attr)) if attr in TEXT_METHODS:
                 pass
             case nodes.Call(node=nodes.Getattr(attr=attr)):

@@ -58,10 +58,17 @@ _REMEDIES = (
 )
 
 
-def _options() -> Any:
+# What is to be done instead where a pattern is looked for inside a text.
+_SEARCHING = {
+    "look-around is not supported": "match the text around it too, in groups, and put it back by $1",
+    "\\Z is not supported": "write \\z for the end of the text",
+}
+
+
+def _options(*, capture: bool = False) -> Any:
     options = re2.Options()
     options.log_errors = False  # RE2 would write to standard error
-    options.never_capture = True
+    options.never_capture = not capture
     return options
 
 
@@ -106,9 +113,24 @@ def _literals(text: str) -> frozenset[str]:
     return frozenset(texts)
 
 
-def _compiled(text: str) -> Any:
+def searching(text: str) -> Any:
+    """RE2's own object for the pattern `text`, which finds it anywhere and tells its groups; raises PatternError."""
+    if len(text) > MAX_LENGTH:
+        problem = f"the pattern has {len(text)} characters, at most {MAX_LENGTH} are allowed"
+        raise PatternError(problem, "replace in several steps", MAX_LENGTH)
     try:
-        return re2.compile(text.encode(), _options())
+        program = _compiled(text, capture=True)
+    except PatternError as error:
+        known = next((said for said in _SEARCHING if error.problem.startswith(said)), "")
+        raise PatternError(error.problem, _SEARCHING.get(known, error.remedy), error.offset) from error
+    if _GROUP_REPEATED.search(text):
+        _refuse_ambiguity(text)
+    return program
+
+
+def _compiled(text: str, *, capture: bool = False) -> Any:
+    try:
+        return re2.compile(text if capture else text.encode(), _options(capture=capture))
     except UnicodeEncodeError as error:
         raise PatternError("the pattern is not valid Unicode", offset=error.start) from error
     except re2.error as error:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import TypeAlias, TypeVar
 
 from alertbridge.errors import RenderingFailed
 from alertbridge.model import JSON, Content, Field
 from alertbridge.rules.subject import Subject
 from alertbridge.rules.template import CONTENT_NAMES, Template
 
+T = TypeVar("T")
 FieldTemplate: TypeAlias = Template | tuple[Template, ...] | Mapping[str, Template]
 
 # What is known of a service: texts, and lists of texts.
@@ -58,7 +59,30 @@ def render_content(
             if value:
                 values[name], origins[name] = value, origin
                 break
-    return Content(values, origins, failures)
+    return Content(values, origins, failures, subject.alert.id)
+
+
+def renewed(fields: Iterable[DefaultedField], *, before: Content, now: Content) -> Content:
+    """`now`, where it may take the place of `before`; equal to `before` where nothing is new.
+
+    What was looked up stays as it was found: it tells what caused the incident. A field whose template fails keeps
+    what it said of the same alert, so that a failure that comes and goes is no change.
+    """
+    kept = {each.field.name for each in fields if each.field.looked_up and each.field.name in before.fields}
+    if now.speaker == before.speaker:
+        kept |= now.failures.keys()
+    return replace(
+        now,
+        fields=_laid_over(now.fields, before.fields, kept),
+        origins=_laid_over(now.origins, before.origins, kept),
+    )
+
+
+def _laid_over(now: Mapping[str, T], before: Mapping[str, T], kept: set[str]) -> dict[str, T]:
+    """`now`, but what is named in `kept` as it was before, absent where it was absent."""
+    return {name: value for name, value in now.items() if name not in kept} | {
+        name: value for name, value in before.items() if name in kept
+    }
 
 
 def _candidates(

@@ -15,6 +15,7 @@ from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, 
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
 from alertbridge.rules.enrichment import Enrichment
+from alertbridge.rules.index import RuleIndex
 from alertbridge.rules.lookup import Table
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.subject import Subject
@@ -123,6 +124,7 @@ class Rulebook:
     ) -> None:
         self._rules = rules
         self._tables = {table.name: table for table in tables}
+        self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
         self._by_name = {rule.name: rule for rule in rules}
         self._words = SeverityWords(severities)
@@ -183,6 +185,19 @@ class Rulebook:
             entry=self._catalogue.get(subject.service, {}),
         )
 
+    def render_anew(
+        self, alert: Alert, *, rule: str, destination: str, before: Content, at: datetime
+    ) -> Content:
+        """What is said to the destination about the alert, now that `before` was said of its incident.
+
+        It is `before` itself where the rule does not exist any more, or does not send there any more.
+        """
+        known = self._by_name.get(rule)
+        if known is None or destination not in known.send:
+            return before
+        now = self.render(alert, rule=rule, destination=destination, at=at)
+        return render.renewed(self._fields[destination], before=before, now=now)
+
     def matching(self, alert: Alert, *, at: datetime) -> Iterator[tuple[Rule, Alert]]:
         """The rules that match an alert heard then, in order, each with the alert as it leaves the rule."""
         return ((rule, subject.alert) for rule, subject in self._matching(alert, at, {}))
@@ -193,11 +208,14 @@ class Rulebook:
         This is the one place where rules are tried, so that planning, rendering and explaining cannot disagree.
         """
         subject = Subject(alert, self._tables)
-        for rule in self._rules:
+        positions = self._index.candidates(alert)
+        while (position := next(positions, None)) is not None:
+            rule = self._rules[position]
             if rule.matches(subject.alert, at):
                 if rule.sets is not None:
                     service = partial(_service, rule, failures=failures)
                     subject = rule.sets.applied(subject, service=service, fail=partial(_note, failures, rule))
+                    positions = self._index.candidates(subject.alert, position)
                 yield rule, subject
                 if rule.ends:
                     return

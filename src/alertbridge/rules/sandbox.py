@@ -7,12 +7,19 @@ from types import BuiltinMethodType
 from typing import Any
 
 from jinja2 import ChainableUndefined
-from jinja2.exceptions import SecurityError
+from jinja2.exceptions import SecurityError, TemplateRuntimeError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from typing_extensions import override
 
-from alertbridge.rules.filters import ABSENT, allowed_filters, is_absent, meter_of, replaced
+from alertbridge.rules.filters import (
+    ABSENT,
+    allowed_filters,
+    callable_by_name,
+    is_absent,
+    meter_of,
+    replaced,
+)
 from alertbridge.rules.meter import PER_STEP, TooMuch, bounded, weight
 
 TEXT_METHODS = frozenset((
@@ -80,6 +87,13 @@ class Sandbox(_Sandbox):
         """The result, unless it would be too large; it is not even computed then."""
         meter_of(context).charge(PER_STEP + _size_of_result(operator, left, right))
         return super().call_binop(context, operator, left, right)
+
+    @override
+    def call_filter(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        """What `map` and its like ask for by name; what is meant for the compiler alone is not to be had here."""
+        if not callable_by_name(name):
+            raise TemplateRuntimeError(f"No filter named {name!r} can be applied by another filter")
+        return super().call_filter(name, *args, **kwargs)
 
     @override
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:

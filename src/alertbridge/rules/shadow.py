@@ -11,8 +11,8 @@ assumed. A rule with time windows takes no alert for certain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
 from alertbridge.model import AlertStatus
@@ -50,7 +50,7 @@ def shadowed(rules: tuple[Rule, ...], *, most_steps: int = _STEPS_IN_ALL) -> tup
     """
     steps = _Steps(most_steps)
     versions = Versions()
-    earlier: list[_Earlier] = []
+    earlier = _Rivals()
     found: list[Shadow] = []
     for rule in rules:
         own = [_normal(part, versions, holds=True) for part in rule.when.parts]
@@ -66,11 +66,22 @@ def shadowed(rules: tuple[Rule, ...], *, most_steps: int = _STEPS_IN_ALL) -> tup
 
 @dataclass(frozen=True, slots=True)
 class _Earlier:
-    """A rule that ends the search: when an alert gets past it, and what a field must hold for it to match."""
+    """A rule that ends the search: when an alert gets past it, and what a field must hold for it to match.
+
+    Some way past it wants the fields `inside` inside of an extent; a text `outside` of one is enough.
+    """
 
     name: str
     passed: _Node
     required: Mapping[_Subject, frozenset[str]]
+    inside: frozenset[_Subject] = field(init=False)
+    outside: frozenset[_Subject] = field(init=False)
+
+    def __post_init__(self) -> None:
+        ways = self.passed.parts if isinstance(self.passed, _Some) else (self.passed,)
+        free = (way.subject for way in ways if isinstance(way, _Test) and not way.inside)
+        object.__setattr__(self, "inside", frozenset(_inside([self.passed])))
+        object.__setattr__(self, "outside", frozenset(subject for subject in free if subject[0] != "status"))
 
     def concerns(self, required: Mapping[_Subject, frozenset[str]]) -> bool:
         """Whether an alert that fulfils what is required might match this rule too."""
@@ -80,7 +91,61 @@ class _Earlier:
         return True
 
 
-def _shadow(rule: Rule, own: list[_Node], earlier: list[_Earlier], steps: _Steps) -> Shadow | None:
+class _Rivals:
+    """The rules that end the search so far, filed by the values that they require."""
+
+    def __init__(self) -> None:
+        self._all: list[_Earlier] = []
+        self._filed: dict[_Subject, dict[str, list[int]]] = {}
+        self._unfiled: list[int] = []
+
+    def append(self, rule: _Earlier) -> None:
+        """Take the next rule; of the fields that it requires, the one by which the fewest are found counts."""
+        places = [
+            [self._filed.setdefault(subject, {}).setdefault(value, []) for value in values]
+            for subject, values in rule.required.items()
+        ]
+        for place in min(places, key=lambda lists: sum(map(len, lists)), default=[self._unfiled]):
+            place.append(len(self._all))
+        self._all.append(rule)
+
+    def of(self, own: list[_Node]) -> list[_Earlier]:
+        """Those, in order, that might take an alert which fulfils the nodes, and that it may not get past anyway."""
+        required = _required(own)
+        found = set(self._unfiled)
+        for subject, filed in self._filed.items():
+            wanted = required.get(subject)
+            found.update(*(filed.values() if wanted is None else (filed.get(value, ()) for value in wanted)))
+        near = (self._all[index] for index in sorted(found))
+        return _unavoidable([each for each in near if each.concerns(required)], own)
+
+
+def _unavoidable(rivals: list[_Earlier], own: list[_Node]) -> list[_Earlier]:
+    """The rivals without those that an alert gets past by a field of which nothing wants a certain value.
+
+    A text can always be outside of whatever is asked, so leaving them out spares work and changes no answer.
+    """
+    asked = frozenset(_inside(own))
+    while True:
+        wanted = asked.union(*(each.inside for each in rivals))
+        left = [each for each in rivals if each.outside <= wanted]
+        if len(left) == len(rivals):
+            return left
+        rivals = left
+
+
+def _inside(nodes: Iterable[_Node]) -> Iterator[_Subject]:
+    """The fields that some test wants inside of an extent."""
+    for node in nodes:
+        match node:
+            case _Test(subject, _, inside):
+                if inside:
+                    yield subject
+            case _Every(parts) | _Some(parts):
+                yield from _inside(parts)
+
+
+def _shadow(rule: Rule, own: list[_Node], earlier: _Rivals, steps: _Steps) -> Shadow | None:
     def clashing(parts: Sequence[_Node]) -> bool:
         return _impossible(parts, steps)
 
@@ -92,8 +157,7 @@ def _shadow(rule: Rule, own: list[_Node], earlier: list[_Earlier], steps: _Steps
     if clashing(own):
         needed = _needed(own, clashing)
         return Shadow(rule.name, clash=tuple(rule.when.parts[index] for index in needed))
-    required = _required(own)
-    rivals = [each for each in earlier if each.concerns(required)]
+    rivals = earlier.of(own)
     together = covering(rivals)
     if not together and not steps.gave_up:
         return None

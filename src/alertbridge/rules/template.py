@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from types import MappingProxyType
-from typing import Final, NoReturn
+from typing import NoReturn
 
 import jinja2
 from jinja2 import meta, nodes
 
 from alertbridge.errors import RenderingFailed, TemplateError
-from alertbridge.rules.filters import METER
+from alertbridge.rules.filters import METER, PREPARED
 from alertbridge.rules.grammar import Metering, check
 from alertbridge.rules.lookup import Columns, check_lookups
 from alertbridge.rules.meter import Meter, bounded
+from alertbridge.rules.prepared import Prepared
+from alertbridge.rules.references import TEMPLATES, Naming, name_in, names_used, prepare
 from alertbridge.rules.sandbox import Sandbox
+from alertbridge.rules.severity import SeverityWords
 
 MAX_LENGTH = 10_000
+DEEPEST = 10  # templates within templates
 
 # A service may be part of a key, and a key must not change while the alert fires.
 SERVICE_NAMES = frozenset(["labels", "source", "fingerprint", "lookup"])
@@ -34,26 +38,33 @@ CONTENT_NAMES = IDENTITY_NAMES | {
     "external_url",
 }
 
-NO_TABLES: Final[Columns] = MappingProxyType({})
-
 _JINJA = re.compile(r"\{[{%#]")
 _GO_TEMPLATE = re.compile(r"\{\{-?\s*(?:[.$]|range\b|if\b|end\b)")
 _HYPHENATED = re.compile(r"\b(labels|annotations|group)\.(\w+(?:-\w+)+)")
+_UNENDED = re.compile(r"needs to be closed is '(\w+)'")
 _SANDBOX = Sandbox()  # never changed after this
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A compiled template; `literal` is the result where the text holds no Jinja, `names` what it uses."""
+    """A compiled template; `literal` is the result where the text holds no Jinja, `names` what it uses.
+
+    `uses` are the templates that it names; their `names` are among its own. `depth` counts how many stand within
+    each other, and `cost` how many operations it holds.
+    """
 
     text: str
     literal: str | None = field(repr=False, compare=False)
-    names: frozenset[str] = field(repr=False, compare=False)
-    _program: jinja2.Template | None = field(repr=False, compare=False)
+    names: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    uses: Mapping[str, Template] = field(default_factory=dict, repr=False, compare=False)
+    depth: int = field(default=1, repr=False, compare=False)
+    cost: int = field(default=1, repr=False, compare=False)
+    _prepared: Prepared | None = field(default=None, repr=False, compare=False)
+    _program: jinja2.Template | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def compile(cls, text: str, *, names: frozenset[str], columns: Columns = NO_TABLES) -> Template:
-        """The template written as `text`, which may use `names` only, and of `lookup` these tables' `columns`.
+    def compile(cls, text: str, *, names: frozenset[str], vocabulary: Vocabulary | None = None) -> Template:
+        """The template written as `text`, which may use `names` and what is in the `vocabulary` only.
 
         Raises TemplateError for wrong syntax, unknown names and what templates must not do.
         """
@@ -61,15 +72,12 @@ class Template:
             problem = f"the template has {len(text)} characters, at most {MAX_LENGTH} are allowed"
             raise TemplateError(problem, "shorten it", MAX_LENGTH)
         if not _JINJA.search(text):
-            return cls(text, text.strip(), frozenset(), None)
+            return cls(text, text.strip())
         try:
-            return _compiled(text, names, columns)
+            return _compiled(text, names, vocabulary or Vocabulary())
         except jinja2.TemplateSyntaxError as error:
-            remedy = (
-                "this is Jinja2, not Go: write {{ labels.severity }}" if _GO_TEMPLATE.search(text) else ""
-            )
             raise TemplateError(
-                f"template syntax: {error.message}", remedy, _line(text, error.lineno)
+                f"template syntax: {error.message}", _correction(text, error), _line(text, error.lineno)
             ) from error
         except (RecursionError, SyntaxError, MemoryError, ValueError, OverflowError) as error:
             raise TemplateError("the template is nested too deeply or holds too large a number") from error
@@ -79,38 +87,108 @@ class Template:
 
         Work and size are bounded whatever the template does; see `meter`.
         """
+        try:
+            return self.expand({**context, METER: Meter()})
+        except Exception as error:  # whatever a template may raise, it must not stop the alert
+            raise RenderingFailed(_reason(error)) from error
+
+    def expand(self, names: Mapping[str, object]) -> str:
+        """The text as part of a larger rendering, whose meter is among `names`; raises what a template may raise."""
         if self.literal is not None:
             return self.literal
         assert self._program is not None
         pieces: list[str] = []
         size = 0
-        try:
-            for piece in self._program.generate({**context, METER: Meter()}):
-                size += len(piece)
-                bounded(size)
-                pieces.append(piece)
-        except Exception as error:  # whatever a template may raise, it must not stop the alert
-            raise RenderingFailed(_reason(error)) from error
+        for piece in self._program.generate(names, **{PREPARED: self._prepared}):
+            size += len(piece)
+            bounded(size)
+            pieces.append(piece)
         return "".join(pieces).strip()
 
 
-def _compiled(text: str, names: frozenset[str], columns: Columns) -> Template:
-    def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
-        raise TemplateError(problem, remedy, _line(text, node.lineno or 1))
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a template may refer to besides the alert: templates by name, what words mean which severity, and lookup tables."""
 
-    tree = _SANDBOX.parse(text)
+    templates: Mapping[str, Template] = field(default_factory=dict)
+    severities: SeverityWords = field(default_factory=lambda: SeverityWords({}))
+    columns: Columns = field(default_factory=dict)
+
+
+def templates_in(text: str) -> frozenset[str]:
+    """The named templates that the template written as `text` uses; none where it is no good template."""
+    try:
+        return names_used(_parsed(text))
+    except Exception:  # noqa: BLE001 - what is wrong is said when it is compiled
+        return frozenset()
+
+
+def _parsed(text: str) -> nodes.Template:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a pattern such as '\d' stays as it is written
+        return _SANDBOX.parse(text)
+
+
+def _compiled(text: str, names: frozenset[str], vocabulary: Vocabulary) -> Template:
+    def refuse(node: nodes.Node, problem: str, remedy: str) -> NoReturn:
+        named = name_in(node)
+        offset = _line(text, node.lineno or 1) if named is None else _named_at(named, text)
+        raise TemplateError(problem, remedy, offset)
+
+    tree = _parsed(text)
     check(tree, filters=_SANDBOX.filters, tests=_SANDBOX.tests, refuse=refuse)
+    prepared = prepare(tree, templates=vocabulary.templates, severities=vocabulary.severities, refuse=refuse)
     used = _used_names(tree, text, names)
-    check_lookups(tree, text, columns)
+    check_lookups(tree, text, vocabulary.columns)
+    uses = {name: vocabulary.templates[name] for name in prepared.templates}
+    _check_uses(uses, text, names)
+    cost = sum(1 for _ in tree.find_all(nodes.Node))
+    tree = Naming().visit(tree)
     Metering().visit(tree)
     tree.set_environment(_SANDBOX)
-    return Template(text, None, used, _SANDBOX.from_string(tree))
+    used = used.union(*(template.names for template in uses.values()))
+    depth = 1 + max((template.depth for template in uses.values()), default=0)
+    return Template(text, None, used, uses, depth, cost, prepared, _SANDBOX.from_string(tree))
+
+
+def _check_uses(uses: Mapping[str, Template], text: str, names: frozenset[str]) -> None:
+    """Refuse templates that use what is not to be had here, and too many of them within each other."""
+    for name, template in sorted(uses.items()):
+        offset = _named_at(name, text)
+        for wanted in sorted(template.names - names):
+            way = ", which uses ".join(f"{TEMPLATES}.{step}" for step in (name, *_way(template, wanted)))
+            raise TemplateError(
+                f"{_why_not(wanted, names)}: {way}, which uses {wanted}",
+                f"use {', '.join(sorted(names))}",
+                offset,
+            )
+        if template.depth > DEEPEST:
+            raise TemplateError(
+                f"templates use each other more than {DEEPEST} levels deep",
+                "write a flatter template",
+                offset,
+            )
+
+
+def _way(template: Template, wanted: str) -> list[str]:
+    """The names of the templates that lead to one that uses `wanted` itself."""
+    way: list[str] = []
+    while inner := next((name for name, one in template.uses.items() if wanted in one.names), None):
+        way.append(inner)
+        template = template.uses[inner]
+    return way
+
+
+def _named_at(name: str, text: str) -> int:
+    """Where the template of that name is used first."""
+    found = re.search(rf"\b{TEMPLATES}\b\s*(?:\.\s*|\[\s*['\"]){re.escape(name)}\b", text)
+    return found.start() if found else 0
 
 
 def _used_names(tree: nodes.Template, text: str, names: frozenset[str]) -> frozenset[str]:
     """The names taken from the alert; raises TemplateError for those that are not to be had."""
     for name in tree.find_all(nodes.Name):
-        if name.ctx == "store" and name.name in CONTENT_NAMES:
+        if name.ctx == "store" and name.name in CONTENT_NAMES | {TEMPLATES}:
             raise TemplateError(
                 f"{name.name} cannot be assigned to", "choose another name", _line(text, name.lineno)
             )
@@ -122,7 +200,7 @@ def _used_names(tree: nodes.Template, text: str, names: frozenset[str]) -> froze
         for name in _targets(assign)
         if name.ctx == "store"
     }
-    used = frozenset(meta.find_undeclared_variables(tree)) - assigned
+    used = frozenset(meta.find_undeclared_variables(tree)) - assigned - {TEMPLATES}
     for name in tree.find_all(nodes.Name):
         if name.name in used - names:
             raise _unavailable(name, text, names)
@@ -149,7 +227,7 @@ def _unavailable(node: nodes.Name, text: str, names: frozenset[str]) -> Template
     elif near:
         remedy = f"did you mean {near[0]}? There are {available}"
     else:
-        remedy = f"there are {available}"
+        remedy = f"a label of this name is labels.{node.name}; there are {available}"
     return TemplateError(f"unknown name {node.name}", remedy, offset)
 
 
@@ -161,6 +239,16 @@ def _why_not(name: str, names: frozenset[str]) -> str:
     if names <= IDENTITY_NAMES:
         return f"a key, or a label that may be part of one, is built from identity only, because {name} would change while the alert fires"
     return f"{name} is not available here"
+
+
+def _correction(text: str, error: jinja2.TemplateSyntaxError) -> str:
+    """What to write instead of wrong syntax."""
+    unended = _UNENDED.search(error.message or "")
+    if _GO_TEMPLATE.search(text):
+        return "this is Jinja2, not Go: write {{ labels.severity }}"
+    if unended:
+        return f"add {{% end{unended[1]} %}}"
+    return "a value is written {{ labels.team }}, a condition {% if labels.team %}...{% endif %}"
 
 
 def _line(text: str, number: int) -> int:

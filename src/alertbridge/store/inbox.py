@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from alertbridge.incidents.state import Verdict
 from alertbridge.model import JSON, Event, EventOutcome
@@ -31,6 +31,20 @@ def row(event: Event, outcome: EventOutcome, error: str | None = None) -> tuple[
     return (event.id, event.source, to_microseconds(event.received_at), event.body, outcome.value, error)
 
 
+def conclude(connection: Connection, event: Event) -> None:
+    """Put an event that nobody sent where the others are, to be decided in its turn; `event.inferred` says why."""
+    connection.execute(
+        insert(events).values(
+            id=event.id,
+            source=event.source,
+            received_at=event.received_at,
+            body=event.body,
+            outcome=EventOutcome.RECEIVED.value,
+            inferred=event.inferred,
+        )
+    )
+
+
 def told(verdict: Verdict) -> dict[str, JSON]:
     """A verdict as it is kept with its event and shown to operators."""
     return {
@@ -50,7 +64,7 @@ _SIZES = (
     .limit(bindparam("most"))
 )
 _UNDECIDED = (
-    select(events.c.id, events.c.source, events.c.received_at, events.c.body)
+    select(events.c.id, events.c.source, events.c.received_at, events.c.body, events.c.inferred)
     .where(_WAITING, events.c.seq <= bindparam("last"))
     .order_by(events.c.seq)
 )
@@ -83,7 +97,7 @@ def undecided(connection: Connection, *, most: int, most_bytes: int) -> list[Eve
     if last is None:
         return []
     rows = connection.execute(_UNDECIDED, {"last": last})
-    return [Event(id=r.id, source=r.source, received_at=r.received_at, body=bytes(r.body)) for r in rows]
+    return [Event(r.id, r.source, r.received_at, bytes(r.body), r.inferred or "") for r in rows]
 
 
 def count_undecided(connection: Connection) -> int:

@@ -45,6 +45,19 @@ def load(
     )
 
 
+def find(connection: Connection, incident: str) -> Incident | None:
+    """One incident; None if there is none of this id."""
+    row = connection.execute(select(incidents).where(incidents.c.id == incident)).one_or_none()
+    return None if row is None else _incident(row)
+
+
+def refill(connection: Connection, incident: str, content: Content) -> None:
+    """Give an incident another content, for whatever is said of it from now on."""
+    connection.execute(
+        update(incidents).where(incidents.c.id == incident).values(content=_content_values(content))
+    )
+
+
 _OF_SOURCE: BindParameter[str] = bindparam("source")
 _FINGERPRINTS: BindParameter[str] = bindparam("fingerprints", expanding=True)
 _KNOWN = (
@@ -198,11 +211,17 @@ def _incident_values(incident: Incident) -> dict[str, Any]:
         "reopen_window": incident.reopen_window,
         "min_duration": incident.min_duration,
         "reopen_until": incident.reopen_until,
-        "content": {
-            "fields": incident.content.fields,
-            "origins": incident.content.origins,
-            "failures": incident.content.failures,
-        },
+        "content": _content_values(incident.content),
+        "inferred": incident.inferred,
+    }
+
+
+def _content_values(content: Content) -> dict[str, Any]:
+    return {
+        "fields": content.fields,
+        "origins": content.origins,
+        "failures": content.failures,
+        "speaker": content.speaker and content.speaker._asdict(),
     }
 
 
@@ -223,8 +242,13 @@ def _incident(row: Row[Any]) -> Incident:
         reopen_window=row.reopen_window,
         min_duration=row.min_duration,
         reopen_until=row.reopen_until,
-        content=Content(**row.content),
+        inferred=row.inferred,
+        content=_content(**row.content),
     )
+
+
+def _content(*, speaker: dict[str, str] | None = None, **stored: Any) -> Content:
+    return Content(**stored, speaker=AlertId(**speaker) if speaker else None)
 
 
 def _believed(row: Row[Any]) -> Known:
@@ -241,6 +265,7 @@ def _member_values(member: Member) -> dict[str, Any]:
         "starts_at": member.starts_at,
         "ends_at": member.ends_at,
         "last_seen": member.last_seen,
+        "inferred": member.inferred,
     }
 
 
@@ -253,6 +278,7 @@ def _member(row: Row[Any]) -> Member:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         last_seen=row.last_seen,
+        inferred=row.inferred,
     )
 
 

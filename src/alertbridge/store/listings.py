@@ -17,12 +17,12 @@ from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, AlertStatus, Severity, instant
 from alertbridge.store.census import ALIVE
-from alertbridge.store.schema import ALIVE_STATES, attempts, deliveries, events, incidents, members
+from alertbridge.store.schema import ALIVE_STATES, attempts, audit, deliveries, events, incidents, members
 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50
 _SHOWN_BODY = 4096  # bytes of a body in a list
-_MOST_BYTES = 4 * 1024 * 1024  # of what became of alerts, on one page of events
+_MOST_BYTES = 4 * 1024 * 1024  # of what became of alerts, and of whole bodies, on one page of events
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Wanted:
     """What is asked of a listing; None leaves a filter out. `after` is where the page before ended.
 
     Each listing heeds the filters that make sense there; `since` is compared with the moment that an event was
-    received, an incident opened, a delivery was created.
+    received, an incident opened, a delivery was created. `body` is `whole` where events are wanted uncut.
     """
 
     state: str | None = None
@@ -39,7 +39,9 @@ class Wanted:
     source: str | None = None
     fingerprint: str | None = None
     incident: str | None = None
+    delivery: str | None = None
     action: str | None = None
+    body: str | None = None
     since: datetime | None = None
     after: str | None = None
     limit: int = DEFAULT_LIMIT
@@ -54,7 +56,7 @@ class Page:
 
 
 def list_events(connection: Connection, wanted: Wanted) -> Page:
-    """Accepted request bodies by `source`, `state` (their outcome) and `since`; each body cut to 4 KiB.
+    """Accepted request bodies by `source`, `state` (their outcome) and `since`; each cut to 4 KiB unless wanted whole.
 
     A page ends before its limit where events of thousands of alerts would make it too large.
     """
@@ -62,9 +64,8 @@ def list_events(connection: Connection, wanted: Wanted) -> Page:
     sizes = [(row.seq, row.size) for row in found]
     chosen = _fitting(sizes[: wanted.limit])
     beginning = func.substr(events.c.body, 1, _SHOWN_BODY, type_=LargeBinary).label("body")
-    query: Select[Any] = (
-        select(*_EVENT, beginning).where(events.c.seq.in_(chosen)).order_by(events.c.seq.desc())
-    )
+    body = events.c.body if wanted.body else beginning
+    query: Select[Any] = select(*_EVENT, body).where(events.c.seq.in_(chosen)).order_by(events.c.seq.desc())
     items = [_event(row) for row in connection.execute(query)]
     return Page(items, str(chosen[-1]) if len(chosen) < len(sizes) else None)
 
@@ -111,6 +112,19 @@ def find_delivery(connection: Connection, identifier: str) -> Item | None:
     return {**_delivery(row), "history": [_attempt(one) for one in connection.execute(tries)]}
 
 
+def list_audit(connection: Connection, wanted: Wanted) -> Page:
+    """What operators did, by `destination`, `incident`, `delivery` and `since`."""
+    names = ("destination", "incident", "delivery")
+    query = select(audit).where(*_equal(audit.c, {name: getattr(wanted, name) for name in names}))
+    if wanted.since is not None:
+        query = query.where(audit.c.at >= wanted.since)
+    if wanted.after is not None:
+        query = query.where(audit.c.seq < int(wanted.after))
+    rows = connection.execute(query.order_by(audit.c.seq.desc()).limit(wanted.limit + 1)).all()
+    shown = rows[: wanted.limit]
+    return Page([_entry(row) for row in shown], str(shown[-1].seq) if len(rows) > len(shown) else None)
+
+
 _EVENT = (
     events.c.id,
     events.c.source,
@@ -120,13 +134,15 @@ _EVENT = (
     events.c.truncated,
     events.c.alerts,
     events.c.error,
+    events.c.inferred,
     func.length(events.c.body).label("size"),
 )
 
 
 def _events_wanted(wanted: Wanted) -> Select[Any]:
-    size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0).label("size")
-    query = select(events.c.seq, size).where(
+    size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0)
+    shown = size + func.length(events.c.body) if wanted.body else size
+    query = select(events.c.seq, shown.label("size")).where(
         *_equal(events.c, {"source": wanted.source, "outcome": wanted.state})
     )
     if wanted.since is not None:
@@ -191,6 +207,7 @@ def _event(row: Row[Any]) -> Item:
         "rules_hash": row.rules_hash,
         "truncated": row.truncated,
         "error": row.error,
+        "inferred": row.inferred,
         "body": row.body.decode(errors="replace"),
         "body_truncated": row.size > len(row.body),
     }
@@ -215,6 +232,7 @@ def _member(row: Row[Any]) -> Item:
         "status": (AlertStatus.FIRING if row.firing else AlertStatus.RESOLVED).value,
         "starts_at": instant(row.starts_at),
         "ends_at": _instant(row.ends_at),
+        "inferred": row.inferred,
     }
 
 
@@ -230,6 +248,7 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
         "opened_at": instant(row.opened_at),
         "closed_at": _instant(row.closed_at),
         "service": row.service,
+        "inferred": row.inferred,
         "content": row.content,
         "alerts": alerts,
     }
@@ -242,6 +261,7 @@ def _delivery(row: Row[Any]) -> Item:
         "destination": row.destination,
         "key": row.key,
         "action": row.action,
+        "rules_hash": row.rules_hash,
         "severity": Severity(row.severity).word,
         "state": row.state,
         "attempts": row.attempts,
@@ -266,6 +286,11 @@ def _attempt(row: Row[Any]) -> Item:
         "status": row.status,
         "error": row.error,
     }
+
+
+def _entry(row: Row[Any]) -> Item:
+    names = ("who", "action", "incident", "delivery", "destination", "detail")
+    return {"at": instant(row.at), **{name: getattr(row, name) for name in names}}
 
 
 def _instant(moment: datetime | None) -> str | None:

@@ -109,6 +109,7 @@ events = Table(
     Column("truncated", Integer, nullable=False, server_default="0"),
     Column("alerts", JSON),  # what became of each alert
     Column("error", Text),
+    Column("inferred", Text),  # why it was concluded, where nobody said it
     _one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )
@@ -116,6 +117,9 @@ _undecided = among(events.c.outcome, EventOutcome.RECEIVED)
 Index("ix_events_undecided", events.c.seq, sqlite_where=_undecided, postgresql_where=_undecided)
 _astray = among(events.c.outcome, EventOutcome.MALFORMED, EventOutcome.FAILED)
 Index("ix_events_astray", events.c.outcome, events.c.seq, sqlite_where=_astray, postgresql_where=_astray)
+
+_named = events.c.rules_hash.is_not(None)
+Index("ix_events_rules_hash", events.c.rules_hash, sqlite_where=_named, postgresql_where=_named)
 
 incidents = Table(
     "incidents",
@@ -125,7 +129,7 @@ incidents = Table(
     Column("reporting", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("rule", Text, nullable=False),
-    Column("rules_hash", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False, index=True),
     Column("severity", SmallInteger, nullable=False),
     Column("peak", SmallInteger, nullable=False),
     Column("opened_at", Instant, nullable=False),
@@ -136,6 +140,7 @@ incidents = Table(
     Column("min_duration", Span, nullable=False),
     Column("reopen_until", Instant),
     Column("content", JSON, nullable=False),
+    Column("inferred", Boolean, nullable=False),
     _one_of("reporting", Reporting),
     _one_of("resend", Resend),
 )
@@ -170,6 +175,7 @@ members = Table(
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant),
     Column("last_seen", Instant, nullable=False),
+    Column("inferred", Boolean, nullable=False),
 )
 Index("ix_members_alert", members.c.source, members.c.fingerprint)
 
@@ -202,6 +208,7 @@ deliveries = Table(
     Column("destination", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("action", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False, index=True),
     Column("severity", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("payload", JSON, nullable=False),
@@ -267,3 +274,30 @@ Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
 Index("ix_attempts_key", attempts.c.destination, attempts.c.key, attempts.c.action, attempts.c.started_at)
 _unfinished = attempts.c.finished_at.is_(None)
 Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("at", Instant, nullable=False, index=True),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("incident", Text, index=True),
+    Column("delivery", Text, index=True),
+    Column("destination", Text),
+    Column("detail", JSON, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+# What decided: rows above name it by its hash. `seq` counts loads, and is that of the last one.
+rule_sets = Table(
+    "rule_sets",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("seq", _Sequence, nullable=False, unique=True),
+    Column("parts", JSON, nullable=False),  # [{file, content}], without any secret
+    Column("rules", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("first_loaded_at", Instant, nullable=False),
+    Column("last_loaded_at", Instant, nullable=False),
+)

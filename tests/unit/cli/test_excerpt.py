@@ -16,6 +16,8 @@ SECRET = "s3cret-Canary-77"
     [
         ("  - severity => page", 14, "rules[0].when[0]", "  - severity => page", "             ^"),
         ("\t- a =", 4, "rules[0].when[0]", "\t- a =", "\t  ^"),
+        ('  title: "{{ nmae }}"', 14, "templates.title", '  title: "{{ nmae }}"', "             ^"),
+        ("  key: '{{ x }}'", 12, "defaults.key", "  key: '{{ x }}'", "           ^"),
         ("    page: criticl  ", 11, "severities.page", "    page: criticl", "          ^"),
         ("  listen: here", 11, "server.listen", "  listen: here", "          ^"),
         ("    typ: elven", 5, "destinations.elven.typ", "    typ: …", "    ^"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -12,31 +13,51 @@ from alertbridge import __version__
 from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
-COMMANDS = ["init", "check", "test", "explain", "serve", "reload", "simulate", "demo", "schema"]
+COMMANDS = [
+    *("init", "check", "test", "explain", "diff", "serve", "reload"),
+    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit", "rules"),
+    *("simulate", "demo", "schema"),
+]
+LEAVES = [
+    (name, *inner)
+    for name, command in group.commands.items()
+    for inner in ([(one,) for one in command.commands] if isinstance(command, click.Group) else [()])
+]
 
 
 def test_the_help_shows_the_way_and_every_command() -> None:
     output = CliRunner().invoke(group, ["--help"]).output
 
-    way = output.partition("The way to your own:")[2].partition("Options:")[0]
+    way = output.partition("The way to your own:")[2].partition("At night:")[0]
     assert [line.split()[1] for line in way.strip().splitlines()] == [*COMMANDS[:4], "simulate", "serve"]
     listed = output.partition("Commands:")[2].strip().splitlines()
     assert [line.split()[0] for line in listed] == COMMANDS
     assert not [line for line in listed if line.endswith("...")], "cut off"
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_teaches_by_example(name: str) -> None:
-    command = group.commands[name]
+@pytest.mark.parametrize("names", LEAVES)
+def test_every_command_teaches_by_example(names: tuple[str, ...]) -> None:
+    command: click.Command = group
+    for name in names:
+        assert isinstance(command, click.Group)
+        command = command.commands[name]
     assert isinstance(command, Taught)
     assert command.examples
 
-    output = CliRunner().invoke(group, [name, "--help"]).output
+    output = CliRunner().invoke(group, [*names, "--help"]).output
 
     assert "\nExamples:\n" in output
     for example in command.examples:
         assert f"  {example}\n" in output
-        assert f"alertbridge {name}" in example
+    said = " ".join(name for name in names if name != "list")
+    assert any(f"alertbridge {said}" in example for example in command.examples)
+
+
+def test_a_listing_is_meant_where_no_command_is_named() -> None:
+    for arguments in (["deliveries"], ["deliveries", "--state", "dead"], ["deliveries", "list"]):
+        result = CliRunner().invoke(group, [*arguments, "--url", "http://127.0.0.1:9"])
+        assert result.exit_code == 1, result.output
+        assert "no answer from http://127.0.0.1:9" in result.output
 
 
 def test_the_version_is_told() -> None:

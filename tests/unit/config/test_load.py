@@ -412,7 +412,7 @@ def test_the_hash_names_what_decides_and_nothing_else(tmp_path: Path) -> None:
     assert digest(first, rules=RULES.replace("10m", "11m")) != known
     assert digest(first, MAIN.replace("page: critical", "page: high")) != known
     (second / "rules.d" / "20-payments.yaml").rename(second / "rules.d" / "30-payments.yaml")
-    assert load(second / "alertbridge.yaml", environ={}).hash != known
+    assert load(second / "alertbridge.yaml", environ={}).hash == known
     variable = RULES.replace("team = payments", "team = ${TEAM}")
     assert digest(first, rules=variable, environ={"TEAM": "a"}) != digest(
         first, rules=variable, environ={"TEAM": "b"}
@@ -431,12 +431,18 @@ def test_an_inline_secret_does_not_change_the_hash(tmp_path: Path) -> None:
     ("main", "warned"),
     [
         (SMALL + CATCH_ALL, []),
-        (SMALL, ["rules: no rule matches every alert"]),
-        (SMALL + "rules: [{name: a, when: [b = c], drop: true}]\n", ["rules: no rule matches every alert"]),
-        (SMALL + "rules: [{name: a, set: {labels: {b: c}}}]\n", ["rules: no rule matches every alert"]),
+        (SMALL, ["rules: there is no rule"]),
+        (
+            SMALL + "rules: [{name: a, when: [b = c], drop: true}]\n",
+            ["rules[0]: no rule matches every alert"],
+        ),
+        (
+            SMALL + "rules: [{name: a, set: {labels: {b: c}}}]\n",
+            ["rules[0]: no rule matches every alert"],
+        ),
         (
             SMALL + "rules: [{name: a, active: {days: mon-sun}, drop: true}]\n",
-            ["rules: no rule matches every alert"],
+            ["rules[0]: no rule matches every alert"],
         ),
         (
             SMALL + CATCH_ALL + "server: {listen: '0.0.0.0:9797'}\n",

@@ -181,9 +181,8 @@ RULES = [
     Case("  - name: a\n    send: {hivel: {affected_systems: [a, [b]]}}\n", 3, "rules[0].send.hivel.affected_systems[1]", "got a list", "one piece"),
     Case("  - name: a\n    send: {elven: {severity: criticl}}\n", 3, "rules[0].send.elven.severity", "unknown severity", 'did you mean "critical"?'),
     Case("  - name: a\n    send: {elven: {severity: '{{ lables.x }}'}}\n", 3, "rules[0].send.elven.severity", "lables", "labels"),
-    Case("  - name: a\n    send: {elven: {resend: change}}\n", 3, "rules[0].send.elven.resend", "not supported yet", "never or severity"),
-    Case("  - name: a\n    send: [elven]\n    resend: change\n", 4, "rules[0].resend", "not supported yet", "never or severity"),
-    Case("  - name: a\n    send: [elven]\n    resend: always\n", 4, "rules[0].resend", "not one of the words", "never, severity"),
+    Case("  - name: a\n    send: {elven: {resend: changes}}\n", 3, "rules[0].send.elven.resend", "not one of the words", 'did you mean "change"?'),
+    Case("  - name: a\n    send: [elven]\n    resend: always\n", 4, "rules[0].resend", "not one of the words", "never, severity, change"),
     Case("  - name: a\n    send: [elven]\n    unknown_resolved: drop\n", 4, "rules[0].unknown_resolved", "not one of the words", "send, ignore"),
     Case("  - name: a\n    drop: true\n    when:\n", 4, "rules[0].when", "nothing stands here", "every alert"),
     Case("  - name: a\n    drop: true\n    when:\n      - severity => x\n", 5, "rules[0].when[0]", '"=>"', 'did you mean "=~"?'),
@@ -191,7 +190,7 @@ RULES = [
     Case("  - name: a\n    drop: true\n    when: [{or: [a = b]}]\n", 4, "rules[0].when[0]", "or", 'did you mean "any"?'),
     Case("  - name: a\n    send: [elven]\n    key: '{{ annotations.x }}'\n", 4, "rules[0].key", "identity", "labels"),
     Case("  - name: a\n    send: [elven]\n    service: '{{ annotations.x }}'\n", 4, "rules[0].service", "identity", "labels"),
-    Case("  - name: a\n    send: [elven]\n    key: '{{ labels.x '\n", 4, "rules[0].key", "template syntax", "correct the text"),
+    Case("  - name: a\n    send: [elven]\n    key: '{{ labels.x '\n", 4, "rules[0].key", "template syntax", "a value is written {{"),
     Case("  - name: a\n    send: [elven]\n    key: 5\n", 4, "rules[0].key", "expected text, got a number", "quotes"),
     Case("  - name: a\n    send: [elven]\n    continue: on\n", 4, "rules[0].continue", "true or false", "true or false"),
     Case("  - name: a\n    send: [elven]\n    reopen_windo: 5m\n", 4, "rules[0].reopen_windo", "unknown key", 'did you mean "reopen_window"?'),
@@ -229,6 +228,56 @@ RULES = [
 ]  # fmt: skip
 
 
+DEFAULTS = [
+    Case("defaults: [a]\n", 1, "defaults", "expected a mapping, got a list", "key: value"),
+    Case("defaults:\n  reopen_windo: 5m\n", 2, "defaults.reopen_windo", "unknown key", 'did you mean "reopen_window"?'),
+    Case("defaults:\n  drop: true\n", 2, "defaults.drop", "unknown key", "known keys: key, service, continue"),
+    Case("defaults: {when: a = b}\n", 1, "defaults.when", "unknown key", "known keys: key, service, continue"),
+    Case("defaults: {name: a}\n", 1, "defaults.name", "unknown key", "known keys: key, service, continue"),
+    Case("defaults:\n  key: '{{ annotations.x }}'\n", 2, "defaults.key", "identity", "labels"),
+    Case("defaults:\n  key: 5\n", 2, "defaults.key", "expected text, got a number", "quotes"),
+    Case("defaults:\n  service: '{{ service }}'\n", 2, "defaults.service", "not known here yet", "labels"),
+    Case("defaults:\n  continue: on\n", 2, "defaults.continue", "true or false", "true or false"),
+    Case("defaults:\n  reopen_window: 5\n", 2, "defaults.reopen_window", "needs a unit", "write 5s"),
+    Case("defaults:\n  min_duration: 5 minutes\n", 2, "defaults.min_duration", "not a duration", "30s"),
+    Case("defaults:\n  resend: always\n", 2, "defaults.resend", "not one of the words", "never, severity"),
+    Case("defaults:\n  unknown_resolved: drop\n", 2, "defaults.unknown_resolved", "not one of the words", "send, ignore"),
+    Case("defaults:\n  send: [elven]\n", 2, "defaults.send", "rules say where they send", "the fields below it"),
+    Case("defaults:\n  send:\n    pager: {title: x}\n", 3, "defaults.send.pager", 'no destination "pager"', "known destinations: elven, hivel"),
+    Case("defaults:\n  send:\n    elven:\n", 3, "defaults.send.elven", "expected a mapping, got nothing", "remove the line"),
+    Case("defaults:\n  send:\n    elven:\n      titel: x\n", 4, "defaults.send.elven.titel", "unknown field", 'did you mean "title"?'),
+    Case("defaults:\n  send:\n    elven:\n      tags: [x]\n", 4, "defaults.send.elven.tags", "got a list", "labels"),
+    Case("defaults:\n  send:\n    elven:\n      tags: {a: '{{ nmae }}'}\n", 4, "defaults.send.elven.tags.a", "unknown name nmae", "there are"),
+    Case("defaults:\n  send:\n    elven: {severity: criticl}\n", 3, "defaults.send.elven.severity", "unknown severity", 'did you mean "critical"?'),
+    Case("defaults:\n  send:\n    hivel: {resend: always}\n", 3, "defaults.send.hivel.resend", "not one of the words", "never, severity"),
+]  # fmt: skip
+
+TEMPLATES = [
+    Case("templates: [a]\n", 1, "templates", "expected a mapping, got a list", "key: value"),
+    Case("templates:\n  my-title: x\n", 2, "templates.my-title", "not a name that can stand", "letters, digits and _"),
+    Case("templates:\n  a: 5\n", 2, "templates.a", "expected text, got a number", "quotes"),
+    Case("templates:\n  a:\n", 2, "templates.a", "expected text, got nothing", "remove the line"),
+    Case("templates:\n  a: ''\n", 2, "templates.a", "the text is empty", "give it a value"),
+    Case("templates:\n  a: '{{ labels.x '\n", 2, "templates.a", "template syntax", "a value is written"),
+    Case("templates:\n  a: '{{ lables.x }}'\n", 2, "templates.a", "unknown name lables", "did you mean labels?"),
+    Case("templates:\n  a: x\n  b: '{{ templates.c }}'\n", 3, "templates.b", "there is no template c", "there are a, b"),
+    Case("templates:\n  title: x\n  b: '{{ templates.titel }}'\n", 3, "templates.b", "there is no template titel", "did you mean title?"),
+    Case("templates:\n  a: '{{ templates.a }}'\n", 2, "templates.a", "uses itself", "take one of these uses out"),
+    Case("templates:\n  u: '{{ templates.b }}'\n  a: '{{ templates.b }}'\n  b: '{{ templates.c }}'\n  c: '{{ templates.a }}'\n", 3, "templates.a", "uses itself by way of templates.b, templates.c", "take one"),
+    Case("templates:\n  a: \"{{ labels.x | regex_replace('(a+)+', '') }}\"\n", 2, "templates.a", "catastrophic pattern", "write a+"),
+    Case("templates:\n  a: \"{{ starts_at | localtime('Europe/Berln') }}\"\n", 2, "templates.a", "no such time zone", "Europe/Berlin"),
+    Case("templates:\n  a: \"{{ labels.x | severity('hgih') }}\"\n", 2, "templates.a", "no known severity", "did you mean high?"),
+    Case("templates:\n  a: '{{ annotations.x }}'\n  b: '{{ templates.a }}'\ndefaults:\n  key: '{{ templates.b }}'\n", 5, "defaults.key", "templates.b, which uses templates.a, which uses annotations", "use fingerprint"),
+]  # fmt: skip
+
+# Many rules have what the defaults say, which is no reason to say it often.
+TWO_RULES = """\
+rules:
+  - {name: a, when: a = b, send: [elven, hivel]}
+  - {name: b, send: {elven: {tags: {b: c}}, hivel: }}
+"""
+
+
 def check(found: Problem, case: Case) -> None:
     assert (found.line, found.field) == (case.line, case.field), str(found)
     assert found.column > 0
@@ -257,3 +306,52 @@ def test_a_mistake_in_a_rule_file_is_named(tmp_path: Path, case: Case) -> None:
     (found,) = mistakes(tmp_path, main=main, rules=f"rules:\n{case.text}")
     assert found.file == str(tmp_path / "rules.yaml")
     check(found, case._replace(problem=case.problem.replace("main.yaml", "rules.yaml")))
+
+
+@pytest.mark.parametrize("case", DEFAULTS + TEMPLATES, ids=str)
+@pytest.mark.parametrize("rules", ["", TWO_RULES], ids=["unused", "used twice"])
+def test_a_mistake_in_defaults_or_templates_is_named_once(tmp_path: Path, case: Case, rules: str) -> None:
+    (found,) = mistakes(tmp_path, main=case.text + GOOD + rules)
+    check(found, case)
+
+
+@pytest.mark.parametrize("case", DEFAULTS + TEMPLATES, ids=str)
+def test_a_mistake_in_the_defaults_or_templates_of_a_rule_file_is_named_there(
+    tmp_path: Path, case: Case
+) -> None:
+    main = GOOD + "rules_files: [rules.yaml]\n"
+    (found,) = mistakes(tmp_path, main=main, rules=case.text + TWO_RULES)
+    assert found.file == str(tmp_path / "rules.yaml")
+    check(found, case)
+
+
+def test_a_template_of_the_same_name_in_another_file_is_named_with_the_first(tmp_path: Path) -> None:
+    main = GOOD + "rules_files: [rules.yaml]\ntemplates: {a: x}\n"
+    (found,) = mistakes(tmp_path, main=main, rules="templates:\n  a: y\n")
+
+    assert (found.file, found.line, found.field) == (str(tmp_path / "rules.yaml"), 2, "templates.a")
+    assert found.problem == f"a template of this name stands already at {tmp_path / 'main.yaml'}:7"
+    assert found.remedy == "rename one of the two"
+
+
+def test_a_destination_that_is_not_known_is_named_in_its_list_also_where_defaults_fill_it(
+    tmp_path: Path,
+) -> None:
+    main = "defaults: {send: {elven: {title: x}}}\nrules:\n  - name: a\n    send: [elven, hivl]\n" + GOOD
+    (found,) = mistakes(tmp_path, main=main)
+
+    assert (found.line, found.column, found.field) == (4, 19, "rules[0].send[1]")
+
+
+def test_a_mistake_in_a_template_is_not_told_again_of_those_that_use_it(tmp_path: Path) -> None:
+    main = GOOD + TWO_RULES + "templates:\n  a: '{{ nope }}'\n  b: '{{ templates.a }}'\n"
+    (found,) = mistakes(tmp_path, main=main + "defaults: {key: '{{ templates.b }}'}\n")
+
+    assert found.field == "templates.a"
+
+
+def test_a_word_for_a_severity_is_known_to_templates_whatever_else_is_wrong(tmp_path: Path) -> None:
+    main = GOOD + "severities: {ticket: low}\nlog: {level: inof}\n"
+    (found,) = mistakes(tmp_path, main=main + "templates: {a: \"{{ labels.x | severity('ticket') }}\"}\n")
+
+    assert found.field == "log.level"

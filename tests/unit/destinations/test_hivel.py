@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -42,6 +43,28 @@ def compose(
     content = Content(fields={"repo_url": REPOSITORY, "pr_number": "44", **(fields or {})})
     said = Message(incident, "eu/Down", Action.RECORD, severity, content, opened_at, closed_at)
     return (destination or hivel()).compose(said)
+
+
+@pytest.mark.parametrize(
+    ("where", "description", "reported_by"),
+    [
+        ("reported_by", "d" * 255, "r" * 240 + "… (end inferred)"),
+        ("description", "d" * 240 + "… (end inferred)", "r" * 255),
+        ("none", "d" * 255, "r" * 255),
+    ],
+)
+def test_an_end_that_was_inferred_is_said_where_that_is_wanted(
+    where: str, description: str, reported_by: str
+) -> None:
+    content = Content(fields={"description": "d" * 255, "reported_by": "r" * 255})
+    said = Message("i", "k", Action.RECORD, Severity.HIGH, content, OPENED, CLOSED, inferred=True)
+    payload = replace(hivel(), inferred_in=where).compose(said).payload
+    shown = [str(payload[name]) for name in ("description", "reported_by")]
+    assert [len(text) for text in shown] == [255, 255]
+    assert [text.endswith("(end inferred)") for text in shown] == [
+        "(end inferred)" in description,
+        "(end inferred)" in reported_by,
+    ]
 
 
 @pytest.mark.parametrize(

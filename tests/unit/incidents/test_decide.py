@@ -9,7 +9,7 @@ import pytest
 
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Changes, Heard, Incident, State
-from alertbridge.model import Action, Alert, AlertStatus, Intent, Reporting, Resend, Severity
+from alertbridge.model import Action, Alert, AlertStatus, Content, Intent, Reporting, Resend, Severity
 from tests.support.clock import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -191,6 +191,77 @@ def test_a_rise_is_not_announced_where_the_rule_says_never() -> None:
     world = World()
     world.hear(firing("a", replace(ELVEN, severity=Severity.LOW, resend=Resend.NEVER)), now=0)
     assert world.hear(firing("b", replace(ELVEN, severity=Severity.CRITICAL)), now=1) == []
+
+
+CHANGE = replace(ELVEN, resend=Resend.CHANGE)
+
+
+@dataclass
+class Told(World):
+    """As a World, where the alert that is named to speak for an incident is taken at its word."""
+
+    def speaks(self, *heard: Heard, now: float) -> dict[str, str | None]:
+        """By key, the alert that the incident is to be retold from; None where the speaker was not heard."""
+        self.hear(*heard, now=now)
+        said = {**self.last.opened, **self.last.retold}
+        for identifier, alert in said.items():
+            if alert is not None:
+                incident = self.state.incidents[identifier]
+                self.state.incidents[identifier] = replace(incident, content=Content(speaker=alert.id))
+        return {
+            self.state.incidents[identifier].key: None if alert is None else alert.fingerprint
+            for identifier, alert in self.last.retold.items()
+        }
+
+
+def test_an_open_incident_is_retold_from_the_alert_that_opened_it_while_it_fires() -> None:
+    told = Told()
+    assert told.speaks(firing("b", CHANGE), firing("a", CHANGE, starts=-2), now=0) == {}, "it opens"
+    assert told.speaks(firing("b", CHANGE), now=1) == {"K": "b"}
+    assert told.speaks(firing("a", CHANGE, starts=-2), firing("b", CHANGE), now=2) == {"K": "b"}
+    assert told.speaks(firing("a", CHANGE, starts=-2), firing("c", CHANGE), now=3) == {"K": None}
+    assert told.last.announcements == (), "whether it says anything new is found out when it is rendered"
+
+
+def test_when_the_speaker_has_ended_the_alert_that_fires_longest_speaks_and_goes_on_speaking() -> None:
+    told = Told()
+    told.speaks(firing("c", CHANGE), firing("b", CHANGE), firing("a", CHANGE, starts=-2), now=0)
+    assert told.speaks(resolved("c", CHANGE, ends=1), now=1) == {"K": None}, "but it is not heard now"
+    assert told.speaks(firing("b", CHANGE), firing("a", CHANGE, starts=-2), now=2) == {"K": "a"}
+    assert told.speaks(firing("c", CHANGE, starts=3), firing("a", CHANGE), now=3) == {"K": "a"}
+
+
+def test_of_two_alerts_that_began_together_always_the_same_one_speaks() -> None:
+    for order in (1, -1):
+        told = Told()
+        told.speaks(firing("x", CHANGE), firing("b", CHANGE), firing("a", CHANGE), now=0)
+        heard = [firing("b", CHANGE), firing("a", CHANGE)][::order]
+        assert told.speaks(*heard, resolved("x", CHANGE, ends=1), now=1) == {"K": "a"}
+
+
+def test_what_is_over_is_not_retold_and_what_opens_again_is() -> None:
+    told = Told()
+    change = replace(CHANGE, reopen_window=10 * MINUTE)
+    told.speaks(firing("a", change), now=0)
+    assert told.speaks(firing("a", change), resolved("a", change, ends=5), now=5) == {}
+    assert told.speaks(firing("b", change, starts=6), now=6) == {"K": "b"}
+    assert [a.action for a in told.last.announcements] == [Action.ALARMED]
+
+
+def test_the_choice_of_the_rule_that_opened_the_incident_counts() -> None:
+    told = Told()
+    other = replace(CHANGE, rule="other")
+    told.speaks(firing("a", ELVEN), firing("b", replace(other, key="L")), now=0)
+    assert told.speaks(firing("a", other), firing("c", other), now=1) == {}
+    assert told.speaks(firing("b", replace(ELVEN, key="L")), now=2) == {"L": "b"}
+
+
+def test_a_doubted_firing_does_not_speak() -> None:
+    told = Told(stale_window=1.5 * MINUTE)
+    told.speaks(firing("a", CHANGE), firing("b", CHANGE), now=0)
+    told.speaks(resolved("a", CHANGE, ends=5), now=5)
+    assert told.speaks(firing("a", CHANGE), now=5.2) == {}
+    assert told.speaks(firing("a", CHANGE, doubted=True), now=6.7) == {"K": "a"}
 
 
 def test_a_record_carries_the_highest_severity_reached() -> None:

@@ -9,9 +9,14 @@ from datetime import timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alertbridge.destinations.elven import Elven
 from alertbridge.incidents.decide import decide
-from alertbridge.incidents.state import Heard, State
-from alertbridge.model import Action, Alert, AlertStatus, Intent, Reporting, Severity
+from alertbridge.incidents.state import Changes, Heard, Incident, State
+from alertbridge.model import Action, Alert, AlertStatus, Intent, Reporting, Resend, Secret, Severity
+from alertbridge.pipeline import Bridge, render
+from alertbridge.rules.condition import All
+from alertbridge.rules.rule_set import RuleSet
+from alertbridge.rules.rulebook import Rule, Rulebook, Send, Target
 from tests.support.clock import NOON
 from tests.unit.incidents.test_decide import ids
 
@@ -143,3 +148,123 @@ def test_hearing_the_same_body_again_announces_nothing(history: list[list[Say]])
             )
             state.absorb(changes)
             assert not (again and changes.announcements)
+
+
+WORDS = ("one", "two", "three")
+Text = tuple[Say, str]
+texts = st.lists(
+    st.lists(
+        st.tuples(says, st.sampled_from(WORDS)), min_size=1, max_size=5, unique_by=lambda text: text[0][0]
+    ),
+    max_size=25,
+)
+
+
+def _bridge() -> Bridge:
+    """Elven, and one rule that leaves all fields to their defaults."""
+    send = {"elven": Send(fields={}, severity=None, resend=Resend.CHANGE)}
+    rule = Rule("rule", All(()), send, None, None, False, False, timedelta(0), timedelta(0))  # noqa: FBT003
+    rulebook = Rulebook(
+        rules=(rule,),
+        severities={},
+        services={},
+        targets={"elven": Target(Elven.REPORTING, Elven.FIELDS)},
+        hash="r",
+    )
+    return Bridge(
+        {}, rulebook, RuleSet((), "r"), {"elven": Elven(name="elven", url=Secret("http://127.0.0.1/token"))}
+    )
+
+
+def worded(text: Text) -> Heard:
+    (item,) = (heard(text[0]),)
+    alert = replace(item.alert, labels={"name": text[0][0]}, annotations={"summary": text[1]})
+    return replace(item, alert=alert, intents=(replace(item.intents[0], resend=Resend.CHANGE),))
+
+
+@dataclass
+class Speech:
+    """What a plain person would read on Elven's page of each key."""
+
+    people: dict[str, Naive] = field(default_factory=lambda: {name: Naive() for name in KEYS})
+    speaker: dict[str, str] = field(default_factory=dict)
+    page: dict[str, tuple[str, str, Severity]] = field(default_factory=dict)
+
+    def hear(self, body: list[Text]) -> None:
+        before = {key: self._firing(key) for key in set(KEYS.values())}
+        for text in sorted(body, key=lambda text: text[0][1]):  # firing before resolved
+            self.people[text[0][0]].hear(*text[0][1:])
+        said = {text[0][0]: text[1] for text in body if text[0][1] == "firing"}
+        for key, fired in before.items():
+            self._look(key, said, [text for text in body if KEYS[text[0][0]] == key], new=not fired)
+
+    def _look(self, key: str, said: dict[str, str], body: list[Text], *, new: bool) -> None:
+        firing = self._firing(key)
+        if not firing:
+            self.page.pop(key, None)
+            return
+        if new:
+            self.speaker[key] = next(text[0][0] for text in body if text[0][1] == "firing")
+        elif self.speaker[key] not in firing and firing[0] in said:
+            self.speaker[key] = firing[0]
+        speaker = self.speaker[key]
+        word, name = (
+            (said[speaker], speaker) if speaker in said and (new or speaker in firing) else self.page[key][:2]
+        )
+        self.page[key] = word, name, max(SEVERITY[name] for name in firing)
+
+    def _firing(self, key: str) -> list[str]:
+        """The names that fire under `key`, those that do so longest first."""
+        names = [name for name, one in self.people.items() if one.firing and KEYS[name] == key]
+        return sorted(names, key=lambda name: (self.people[name].start, name))
+
+
+@settings(max_examples=300, deadline=None)
+@given(texts)
+def test_where_every_change_is_sent_elven_always_shows_what_its_speaker_said_last(
+    history: list[list[Text]],
+) -> None:
+    state, new_id, bridge = State(), ids(), _bridge()
+    speech, page = Speech(), dict[str, tuple[str, str, Severity]]()
+    for step, body in enumerate(history):
+        for again in (False, True):
+            now = NOON + (100 + step) * SECOND
+            changes = decide(
+                state,
+                [worded(text) for text in body],
+                now=now,
+                stale_window=timedelta(0),
+                rules_hash="r",
+                new_id=new_id,
+            )
+            before = copy.deepcopy(vars(state))
+            changes = render(bridge, changes, before=state, at=now)
+            assert vars(state) == before, "rendering leaves the state as it is"
+            state.absorb(changes)
+            alarmed = _tell(page, changes, state)
+            assert len(alarmed) == len(set(alarmed)), "nothing is announced twice at once"
+            assert not (again and changes.announcements), "hearing it again is silent"
+            if not again:
+                speech.hear(body)
+            assert page == speech.page
+
+
+def _tell(page: dict[str, tuple[str, str, Severity]], changes: Changes, state: State) -> list[str]:
+    """Let Elven's page show what is announced; an alarm for an open incident must say something new."""
+    alarmed = []
+    for announcement in changes.announcements:
+        incident = state.incidents[announcement.incident]
+        if announcement.action is Action.RESOLVED:
+            page.pop(incident.key, None)
+            continue
+        shown = _shown(incident)
+        assert page.get(incident.key) != shown
+        page[incident.key] = shown
+        alarmed.append(incident.id)
+    return alarmed
+
+
+def _shown(incident: Incident) -> tuple[str, str, Severity]:
+    tags = incident.content.fields["tags"]
+    assert isinstance(tags, dict)
+    return str(incident.content.fields["title"]), str(tags["name"]), incident.severity

@@ -10,7 +10,7 @@ from alertbridge.rules.condition import read_condition
 from alertbridge.rules.enrichment import Enrichment
 from alertbridge.rules.lookup import Columns, Table
 from alertbridge.rules.rulebook import Rule, Rulebook, Send, Service, Target
-from alertbridge.rules.template import CONTENT_NAMES, NO_TABLES, Template
+from alertbridge.rules.template import CONTENT_NAMES, Template, Vocabulary
 from alertbridge.rules.window import Window
 
 CHECKOUT = {
@@ -61,14 +61,14 @@ def alert(
     )
 
 
-def template(text: str, columns: Columns = NO_TABLES) -> Template:
-    return Template.compile(text, names=CONTENT_NAMES, columns=columns)
+def template(text: str, columns: Columns | None = None) -> Template:
+    return Template.compile(text, names=CONTENT_NAMES, vocabulary=Vocabulary(columns=columns or {}))
 
 
 def enrichment(
     labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
-    columns: Columns = NO_TABLES,
+    columns: Columns | None = None,
 ) -> Enrichment:
     return Enrichment(
         {name: template(text, columns) for name, text in (labels or {}).items()},

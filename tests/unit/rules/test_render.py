@@ -75,7 +75,7 @@ def test_the_catalogue_is_asked_for_the_service_of_the_rule() -> None:
 
 
 def test_a_field_without_any_value_is_absent() -> None:
-    assert _render(Field("description", "{{ annotations.description }}")) == Content()
+    assert _render(Field("description", "{{ annotations.description }}")) == Content(speaker=alert().id)
 
 
 def test_a_template_that_fails_falls_back_and_is_noted() -> None:
@@ -184,3 +184,67 @@ def test_templates_see_the_whole_alert(status: AlertStatus) -> None:
         "HighErrorRate http://prometheus.example:9090/graph http://alertmanager.example:9093 "
         f"{status.value} {instant(STARTED)} to {ended}."
     )
+
+
+_HALF = {
+    "title": template("{{ 100 // (annotations.used | int) }}"),
+    "repo_url": template("{{ labels.repo }}"),
+}
+_FIELDS = (
+    Field("title", "{{ labels.alertname }}"),
+    Field("tags", "labels", shape=Field.Shape.MAPPING),
+    _REPO,
+)
+
+
+def _anew(
+    before: Content, said: Alert, *, sends: str = "to", templates: Mapping[str, FieldTemplate] = _HALF
+) -> Content:
+    book = Rulebook(
+        rules=(rule("r", send={sends: Send(fields=templates, severity=None)}),),
+        severities={},
+        services={},
+        targets={name: Target(Reporting.LIFECYCLE, _FIELDS) for name in ("to", "elsewhere")},
+        hash="",
+    )
+    return book.render_anew(said, rule="r", destination="to", before=before, at=STARTED)
+
+
+def _said(used: int, name: str = "a") -> Alert:
+    return alert({"alertname": name, "repo": f"https://{name}"}, {"used": str(used)}, fingerprint=name)
+
+
+def test_content_rendered_anew_says_what_is_so_now_but_blames_what_was_to_blame() -> None:
+    before = _anew(Content(), _said(50))
+    assert before.fields["title"] == "2"
+    now = _anew(before, _said(25, "b"))
+    assert (now.fields["title"], now.fields["repo_url"]) == ("4", "https://a")
+    assert (now.fields["tags"], now.speaker) == ({"alertname": "b", "repo": "https://b"}, ("prod", "b"))
+
+
+def test_content_rendered_anew_without_news_is_the_same() -> None:
+    before = _anew(Content(), _said(50))
+    assert _anew(before, _said(50)) == before
+
+
+def test_a_field_that_fails_when_rendered_anew_keeps_what_it_said_of_that_alert_alone() -> None:
+    before = _anew(Content(), _said(50))
+    now = _anew(before, _said(0))
+    assert (now.fields, now.origins) == (before.fields, before.origins)
+    assert "modulo by zero" in now.failures["title"]
+    assert _anew(now, _said(50)) == before
+    assert _value(_only("title", _anew(before, _said(0, "b")))) == ("b", "default")
+
+
+def test_what_was_looked_up_in_vain_may_be_found_later() -> None:
+    before = Content({"title": "2"}, {"title": "rule"}, {}, _said(50).id)
+    assert _value(_only("repo_url", _anew(before, _said(50)))) == ("https://a", "rule")
+
+
+def test_content_stays_where_the_rule_does_not_send_there_any_more() -> None:
+    before = _anew(Content(), _said(50))
+    assert _anew(before, _said(25), sends="elsewhere") is before
+
+
+def _only(name: str, content: Content) -> Content:
+    return Content({name: content.fields[name]}, content.origins)

@@ -319,6 +319,26 @@ def test_the_work_is_bounded_and_what_it_leaves_open_is_not_reported() -> None:
     assert shadowed((*rules, rule("late", "name =~ x0[0-9]+", "team = t0")), most_steps=1000) == ()
 
 
+def test_an_alert_fires_or_is_resolved() -> None:
+    rules = (rule("on", "status = firing"), rule("off", "status = resolved"), rule("rest"))
+    assert shadowed(rules) == (Shadow("rest", ("on", "off")),)
+
+
+def test_the_work_suffices_for_a_thousand_rules() -> None:
+    rules = [
+        one
+        for n in range(300)
+        for one in (
+            rule(f"page-{n}", "severity =~ critical|page", f"team = t{n}"),
+            rule(f"dev-{n}", {"any": ["env = dev", "env = staging"]}, f"team = t{n}"),
+            rule(f"web-{n}", "service =~ web-[a-z]+", {"not": "severity = info"}, f"team = t{n}"),
+            *([rule(f"rack-{n}", f"rack =~ r{n}-[0-9]+", "env != dev")] if n % 5 == 0 else []),
+        )
+    ]
+    late = rule("late", "env = dev, rack =~ r7-.+", "team = t299")
+    assert shadowed((*rules, late)) == (Shadow("late", ("dev-299",)),)
+
+
 @settings(max_examples=400, deadline=None)
 @given(_rulesets(_ALTERNATION))
 def test_among_fixed_texts_every_rule_that_nothing_reaches_is_reported(rules: tuple[Rule, ...]) -> None:

@@ -181,6 +181,7 @@ def test_a_bomb_fails_soon_and_small(text: str) -> None:
         "{{ annotations.half[:3000] | list | join(annotations.half) }}",
         "{{ annotations.half[:3000] | replace('x', annotations.half) }}",
         "{{ annotations.half[:3000].replace('x', annotations.half) }}",
+        "{{ annotations.half[:1500] | regex_replace('x', '" + "y" * 9000 + "') }}",
     ],
 )
 def test_a_value_that_would_be_too_large_is_never_made(text: str) -> None:

@@ -89,7 +89,7 @@ class World:
             rules_hash=self._bridge.rulebook.hash,
             new_id=self._new_id,
         )
-        changes = render(self._bridge.rulebook, changes, at=self.now)
+        changes = render(self._bridge, changes, before=self._state, at=self.now)
         self._state.absorb(changes)
         for alert, doubt in changes.doubts.items():
             if doubt is None:
@@ -99,6 +99,7 @@ class World:
         postings = Postings(
             destinations=self._bridge.destinations,
             collapsing=self._bridge.collapsing,
+            rules_hash=self._bridge.rulebook.hash,
             new_id=self._new_id,
             now=self.now,
         )

@@ -22,6 +22,11 @@ rules:
     key: "{{ labels.cluster }}/{{ labels.alertname }}"
     reopen_window: 10m
     send: [elven, hivel]
+  - name: chatty
+    when: [alertname = Chatty]
+    key: "{{ labels.cluster }}/{{ labels.alertname }}"
+    resend: change
+    send: [elven, hivel]
   - {name: brief, when: [alertname = Brief], min_duration: 5m, send: [hivel]}
   - name: everything-else
     when: [alertname != Unknown]
@@ -189,6 +194,22 @@ def test_a_group_is_open_while_any_member_fires(tmp_path: Path) -> None:
     assert differences(tmp_path, test) == []
 
 
+def test_what_is_sent_again_on_a_change_is_expected_step_by_step(tmp_path: Path) -> None:
+    def load_of(instance: str, text: str) -> str:
+        labels = f"{{alertname: Chatty, cluster: eu, instance: {instance}, severity: low}}"
+        return f"{{labels: {labels}, annotations: {{summary: {text}}}}}"
+
+    test = sequence(
+        f"{{alert: {load_of('a', 'one')}, expect: {{elven: {{action: alarmed, title: one}}}}}}",
+        f"{{at: 1m, alert: {load_of('a', 'one')}, expect: {{elven: none}}}}",
+        f"{{at: 2m, alert: {load_of('b', 'other')}, expect: {{elven: none}}}}",
+        f"{{at: 3m, alert: {load_of('a', 'two')}, expect: {{elven: {{action: alarmed, title: two}}}}}}",
+        "{at: 4m, resolve: all, expect: {elven: {action: resolved, title: two}}}",
+        expect="{hivel: {description: two, held: [repo_url, pr_number]}}",
+    )
+    assert differences(tmp_path, test) == []
+
+
 @pytest.mark.parametrize(("length", "messages"), [("4m", "{skipped: true}"), ("5m", "{severity: medium}")])
 def test_what_is_shorter_than_min_duration_is_skipped(tmp_path: Path, length: str, messages: str) -> None:
     test = sequence(f"{{alert: {BRIEF}}}", f"{{at: {length}, resolve: all}}", expect=f"{{hivel: {messages}}}")
@@ -319,7 +340,7 @@ def test_coverage_names_the_rules_that_no_test_reaches(tmp_path: Path) -> None:
     coverage = cover(bridge(configuration), results(configuration))
 
     assert coverage.reached == ("tag-it", "brief", "everything-else")
-    assert coverage.unreached == ("noise", "windowed")
+    assert coverage.unreached == ("noise", "windowed", "chatty")
 
 
 TIMED = """

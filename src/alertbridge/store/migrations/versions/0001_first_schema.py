@@ -24,6 +24,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_alerts")),
     )
     op.create_table(
+        "audit",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("incident", sa.Text(), nullable=True),
+        sa.Column("delivery", sa.Text(), nullable=True),
+        sa.Column("destination", sa.Text(), nullable=True),
+        sa.Column("detail", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("audit", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_audit_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_delivery"), ["delivery"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_incident"), ["incident"], unique=False)
+
+    op.create_table(
         "deliveries",
         sa.Column(
             "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -33,6 +56,7 @@ def upgrade() -> None:
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("rules_hash", sa.Text(), nullable=False),
         sa.Column("severity", sa.SmallInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
@@ -83,6 +107,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state IN ('pending', 'sending')"),
             postgresql_where=sa.text("state IN ('pending', 'sending')"),
         )
+        batch_op.create_index(batch_op.f("ix_deliveries_rules_hash"), ["rules_hash"], unique=False)
         batch_op.create_index("ix_deliveries_settled", ["settled_at"], unique=False)
 
     op.create_table(
@@ -111,6 +136,7 @@ def upgrade() -> None:
         sa.Column("truncated", sa.Integer(), server_default="0", nullable=False),
         sa.Column("alerts", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("inferred", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('received', 'decided', 'malformed', 'failed')", name=op.f("ck_events_outcome")
         ),
@@ -127,6 +153,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("outcome IN ('malformed', 'failed')"),
         )
         batch_op.create_index(batch_op.f("ix_events_received_at"), ["received_at"], unique=False)
+        batch_op.create_index(
+            "ix_events_rules_hash",
+            ["rules_hash"],
+            unique=False,
+            sqlite_where=sa.text("rules_hash IS NOT NULL"),
+            postgresql_where=sa.text("rules_hash IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_events_undecided",
             ["seq"],
@@ -153,6 +186,7 @@ def upgrade() -> None:
         sa.Column("min_duration", sa.BigInteger(), nullable=False),
         sa.Column("reopen_until", sa.BigInteger(), nullable=True),
         sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("inferred", sa.Boolean(), nullable=False),
         sa.CheckConstraint("reporting IN ('lifecycle', 'record')", name=op.f("ck_incidents_reporting")),
         sa.CheckConstraint("resend IN ('never', 'severity', 'change')", name=op.f("ck_incidents_resend")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_incidents")),
@@ -166,6 +200,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("reopen_until IS NOT NULL"),
             postgresql_where=sa.text("reopen_until IS NOT NULL"),
         )
+        batch_op.create_index(batch_op.f("ix_incidents_rules_hash"), ["rules_hash"], unique=False)
         batch_op.create_index(
             "uq_incidents_open",
             ["destination", "key"],
@@ -174,6 +209,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("closed_at IS NULL"),
         )
 
+    op.create_table(
+        "rule_sets",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("parts", sa.JSON(), nullable=False),
+        sa.Column("rules", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("first_loaded_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_loaded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_rule_sets")),
+        sa.UniqueConstraint("seq", name=op.f("uq_rule_sets_seq")),
+    )
     op.create_table(
         "attempts",
         sa.Column("delivery", sa.Text(), nullable=False),
@@ -212,6 +259,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=True),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("inferred", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["incident"], ["incidents.id"], name=op.f("fk_members_incident"), ondelete="CASCADE"
         ),

@@ -1,0 +1,97 @@
+"""What is done by hand at the running daemon: `complete`, `skip`, `deliveries retry` and `deliveries discard`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.taught import Taught
+
+_NOTHING = "nothing has changed"
+_json = click.option("--json", "as_json", is_flag=True, help="For programs.")
+_reason = click.option("--reason", required=True, help="Why; it is kept and shown.")
+
+
+@click.command(
+    cls=Taught,
+    examples=(
+        "alertbridge complete 01M805Q2E9CFR1JZF4KQKBKP5X --repo-url https://github.com/acme/checkout --pr-number 44",
+        "alertbridge deliveries --state held        lists what waits to be completed",
+    ),
+)
+@click.argument("incident")
+@click.option("--repo-url", help="The repository of the change that caused it.")
+@click.option("--pr-number", help="The pull request of that change: 44, #44, or its address.")
+@daemon_options
+@_json
+def complete(
+    incident: str,
+    repo_url: str | None,
+    pr_number: str | None,
+    config: Path,
+    url: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Fill in what the record of INCIDENT lacks.
+
+    When nothing is missing any more, it is sent. An incident that is still open keeps what is said for its record.
+    """
+    said = {"repo_url": repo_url, "pr_number": pr_number}
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        raise click.UsageError("say --repo-url, --pr-number or both")
+    _act(config, url, f"incidents/{incident}/complete", given, as_json=as_json)
+
+
+@click.command(
+    cls=Taught, examples=('alertbridge skip 01M805Q2E9CFR1JZF4KQKBKP5X --reason "a drill, not an incident"',)
+)
+@click.argument("incident")
+@_reason
+@daemon_options
+@_json
+def skip(incident: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Never send the record of INCIDENT."""
+    _act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
+
+
+@click.command(cls=Taught, examples=("alertbridge deliveries retry 01M805Q3CSB5XQVP2H5WNNASXY",))
+@click.argument("identifier", metavar="ID")
+@click.option("--force", is_flag=True, help="Also if something newer was delivered on its key.")
+@daemon_options
+@_json
+def retry(identifier: str, config: Path, url: str | None, *, force: bool, as_json: bool) -> None:
+    """Send a delivery that is dead again, or one that waits for another try at once."""
+    _act(config, url, f"deliveries/{identifier}/retry", {"force": force}, as_json=as_json)
+
+
+@click.command(
+    cls=Taught,
+    examples=(
+        'alertbridge deliveries discard 01M805Q3CSB5XQVP2H5WNNASXY --reason "closed by hand in Elven"',
+    ),
+)
+@click.argument("identifier", metavar="ID")
+@_reason
+@daemon_options
+@_json
+def discard(identifier: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Give up a delivery that is held, pending or dead."""
+    _act(config, url, f"deliveries/{identifier}/discard", {"reason": reason}, as_json=as_json)
+
+
+def _act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
+    left = Daemon(config, url, otherwise=_NOTHING).post(f"/api/v1/{path}", body)
+    if as_json:
+        click.echo(json.dumps(left, indent=2))
+        return
+    missing = f", missing: {', '.join(left['missing'])}" if left["missing"] else ""
+    if left["delivery"] is None:
+        click.echo(f"kept for the record of incident {left['incident']}{missing}")
+    else:
+        click.echo(f"delivery {left['delivery']} to {left['destination']}: {left['state']}{missing}")

@@ -1,0 +1,91 @@
+"""A group of commands on one listing of the admin API: `list`, which may be left out, and `show ID`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from typing_extensions import override
+
+from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.since import Since
+from alertbridge.cli.table import table
+from alertbridge.cli.taught import Taught, TaughtGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What can be asked of a listing: by which filters, and what its table shows of an item."""
+
+    name: str
+    one: str
+    help: str
+    filters: Mapping[str, str]
+    head: Sequence[str]
+    row: Callable[[Mapping[str, Any]], Sequence[str]]
+
+
+class ListingGroup(TaughtGroup):
+    """A group in which `list` is meant where no command is named."""
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+def listing_group(listing: Listing) -> ListingGroup:
+    """The commands on a listing."""
+    group = ListingGroup(listing.name, help=listing.help)
+    group.add_command(_list(listing))
+    if listing.one:
+        group.add_command(_show(listing))
+    return group
+
+
+def _list(listing: Listing) -> click.Command:
+    @click.command(
+        "list",
+        cls=Taught,
+        help=f"{listing.help} The newest come first.",
+        examples=(f"alertbridge {listing.name}", f"alertbridge {listing.name} --limit 5 --json"),
+    )
+    @daemon_options
+    @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
+    @click.option("--json", "as_json", is_flag=True, help="For programs.")
+    def listed(config: Path, url: str | None, limit: int, *, as_json: bool, **given: str | None) -> None:
+        query = {name: value for name, value in given.items() if value is not None}
+        items = Daemon(config, url).items(f"/api/v1/{listing.name}", limit, **query)
+        if as_json:
+            click.echo(json.dumps(items, indent=2, ensure_ascii=False))
+        elif items:
+            click.echo(table(listing.head, [listing.row(item) for item in items]))
+        else:
+            click.echo("there are none", err=True)
+
+    for name, said in listing.filters.items():
+        kind = Since() if name == "since" else click.STRING
+        listed = click.option(f"--{name}", type=kind, help=said)(listed)
+    return listed
+
+
+def _show(listing: Listing) -> click.Command:
+    @click.command(
+        "show",
+        cls=Taught,
+        help=f"Show all of one {listing.one}, as JSON.",
+        examples=(f"alertbridge {listing.name} show ID",),
+    )
+    @click.argument("identifier", metavar="ID")
+    @daemon_options
+    @click.option("--json", "as_json", is_flag=True, help="The same; it is JSON anyway.")
+    def show(identifier: str, config: Path, url: str | None, *, as_json: bool) -> None:  # noqa: ARG001 - see its help
+        item = Daemon(config, url).get(f"/api/v1/{listing.name}/{identifier}")
+        click.echo(json.dumps(item, indent=2, ensure_ascii=False))
+
+    return show

@@ -1,0 +1,144 @@
+"""`alertbridge incidents`, `deliveries`, `events`, `destinations` and `audit`: what the running daemon has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from alertbridge.cli.listing import Listing, listing_group
+
+_SINCE = "From then on: 2h, 7d, or 2026-01-05T09:30:00Z."
+
+
+def _moment(text: str | None) -> str:
+    """To the second, in UTC, and shorter than RFC 3339."""
+    return f"{text[:10]} {text[11:19]}Z" if text else "-"
+
+
+def _event(item: Mapping[str, Any]) -> tuple[str, ...]:
+    rules = dict.fromkeys(rule for alert in item["alerts"] for rule in alert["rules"])
+    effects = dict.fromkeys(effect["effect"] for alert in item["alerts"] for effect in alert["incidents"])
+    notes = dict.fromkeys(alert["note"] for alert in item["alerts"] if alert["note"])
+    said = item["error"] or ", ".join([*effects, *notes])
+    received = _moment(item["received_at"])
+    return (
+        item["id"],
+        received,
+        item["source"],
+        item["outcome"],
+        str(len(item["alerts"])),
+        ", ".join(rules) or "-",
+        said,
+    )
+
+
+def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
+    firing = sum(alert["status"] == "firing" for alert in item["alerts"])
+    return (
+        item["id"],
+        item["destination"],
+        item["state"],
+        item["severity"],
+        _moment(item["opened_at"]),
+        _moment(item["closed_at"]),
+        f"{firing}/{len(item['alerts'])}",
+        item["rule"],
+        item["key"],
+    )
+
+
+def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
+    lacking = f"missing: {', '.join(item['missing'])}" if item["missing"] else ""
+    return (
+        item["id"],
+        item["destination"],
+        item["action"],
+        item["state"],
+        str(item["attempts"]),
+        _moment(item["created_at"]),
+        item["key"],
+        lacking or item["last_error"] or "",
+    )
+
+
+def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
+    oldest = "-" if item["oldest_seconds"] is None else f"{item['oldest_seconds']:.0f} s"
+    why = ": ".join(filter(None, (item["reason"], item["detail"])))
+    counts = tuple(str(item[name]) for name in ("waiting", "held", "dead"))
+    budget = "-" if item["budget"] is None else str(item["budget"])
+    return (item["name"], item["type"], item["state"], *counts, oldest, budget, why)
+
+
+def _entry(item: Mapping[str, Any]) -> tuple[str, ...]:
+    detail = ", ".join(f"{name}: {value}" for name, value in item["detail"].items())
+    about = item["delivery"] or item["incident"] or ""
+    return (_moment(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
+
+
+_LISTINGS = (
+    Listing(
+        name="incidents",
+        one="incident",
+        help="List what is open at each destination, and what was.",
+        filters={
+            "state": "open or closed.",
+            "destination": "At this destination.",
+            "key": "Of this key.",
+            "source": "With an alert from this source.",
+            "fingerprint": "With this alert.",
+            "since": _SINCE,
+        },
+        head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "KEY"),
+        row=_incident,
+    ),
+    Listing(
+        name="deliveries",
+        one="delivery",
+        help="List what waits to be sent, what arrived, and what did not.",
+        filters={
+            "state": "held, pending, sending, delivered, superseded, skipped, dead or discarded.",
+            "destination": "To this destination.",
+            "key": "Of this key.",
+            "incident": "Of this incident.",
+            "action": "alarmed, resolved or record.",
+            "since": _SINCE,
+        },
+        head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
+        row=_delivery,
+    ),
+    Listing(
+        name="events",
+        one="event",
+        help="List what was received, and what became of it.",
+        filters={
+            "source": "From this source.",
+            "state": "received, decided, malformed or failed.",
+            "since": _SINCE,
+        },
+        head=("ID", "RECEIVED", "SOURCE", "OUTCOME", "ALERTS", "RULES", "WHAT BECAME OF THEM"),
+        row=_event,
+    ),
+    Listing(
+        name="destinations",
+        one="destination",
+        help="List the destinations and how they stand.",
+        filters={},
+        head=("NAME", "TYPE", "STATE", "WAITING", "HELD", "DEAD", "OLDEST", "BUDGET", "WHY"),
+        row=_destination,
+    ),
+    Listing(
+        name="audit",
+        one="",
+        help="List what operators did by hand.",
+        filters={
+            "incident": "To this incident.",
+            "delivery": "To this delivery.",
+            "destination": "At this destination.",
+            "since": _SINCE,
+        },
+        head=("AT", "WHO", "ACTION", "DESTINATION", "OF", "DETAIL"),
+        row=_entry,
+    ),
+)
+
+incidents, deliveries, events, destinations, audit = map(listing_group, _LISTINGS)

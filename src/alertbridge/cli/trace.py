@@ -1,0 +1,121 @@
+"""`alertbridge trace`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.table import cut
+from alertbridge.cli.taught import Taught
+
+_LONGEST = 200
+_WAITING = ("held", "pending", "sending")
+
+
+@click.command(
+    cls=Taught,
+    examples=(
+        "alertbridge trace eu/DiskFull/db-1              a key",
+        "alertbridge trace 65dcebdc967c03c0              the fingerprint of an alert",
+        "alertbridge trace 01M805Q2E9CFR1JZF4KQKBKP5W    an incident, a delivery or an event",
+    ),
+)
+@click.argument("asked", metavar="KEY|FINGERPRINT|ID")
+@daemon_options
+@click.option("--json", "as_json", is_flag=True, help="For programs; payloads and answers are whole.")
+def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Tell the whole story of one alert, in order.
+
+    What was heard of it, by which rule of which rule set it was decided, what that did to which incident, what was to be
+    said, each attempt to say it with its answer, and what operators did by hand.
+    """
+    story = Daemon(config, url).get(f"/api/v1/trace/{asked}")
+    if as_json:
+        click.echo(json.dumps(story, indent=2, ensure_ascii=False))
+        return
+    for line in _told(story):
+        click.echo(line)
+
+
+def _told(story: Mapping[str, Any]) -> Iterator[str]:
+    places = {incident["id"]: incident["destination"] for incident in story["incidents"]}
+    for incident in story["incidents"]:
+        yield from _head(incident)
+    if not story["incidents"]:
+        yield click.style("no incident", bold=True)
+    yield ""
+    day = ""
+    for entry in story["story"]:
+        if entry["at"][:10] != day:
+            day = entry["at"][:10]
+            yield click.style(f"{day} (UTC)", bold=True)
+        what, said = _STEPS[entry["what"]](entry, places)
+        yield f"  {_time(entry['at'])}  {what:<9} {cut(said, _LONGEST)}"
+    if not story["complete"]:
+        yield click.style("there is more than is told here", fg="yellow")
+
+
+def _head(incident: Mapping[str, Any]) -> Iterator[str]:
+    span = f"since {_moment(incident['opened_at'])}"
+    if incident["closed_at"]:
+        span = f"{_moment(incident['opened_at'])} to {_moment(incident['closed_at'])}"
+    colour = "red" if incident["state"] == "open" else "green"
+    state = click.style(incident["state"], fg=colour)
+    yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
+    yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
+    firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
+    yield f"    incident {incident['id']}, {len(firing)} of {len(incident['alerts'])} alerts firing"
+
+
+def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
+    effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
+    rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else "no rule"
+    became = ", ".join(effects) or entry["note"] or "nothing changed"
+    why = f"inferred, {entry['inferred']}; " if entry["inferred"] else ""
+    said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
+    return entry["status"], said
+
+
+def _opened(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    return "opened", f"at {entry['destination']}, by rule {entry['rule']}, without an event that is kept"
+
+
+def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    payload = entry["payload"]
+    words = payload.get("title") or payload.get("description") or ""
+    state = entry["state"]
+    if state in _WAITING and entry["next_attempt_at"]:
+        state += f" until {_moment(entry['next_attempt_at'])}"
+    why = entry["last_error"] if entry["state"] not in {"delivered", "pending"} else ""
+    said = f"{entry['destination']} {entry['action']}: {state}"
+    return "to say", ", ".join(filter(None, (said, why, f'"{words}"' if words else "", entry["id"])))
+
+
+def _tried(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    status = f", HTTP {entry['status']}" if entry["status"] else ""
+    why = f": {entry['error']}" if entry["error"] else ""
+    outcome = entry["outcome"] or "under way"
+    return "attempt", f"{entry['destination']} {entry['action']} #{entry['number']}: {outcome}{status}{why}"
+
+
+def _operator(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    detail = ", ".join(f"{name}: {value}" for name, value in entry["detail"].items())
+    return "by hand", f"{entry['action']} by {entry['who']}{f' ({detail})' if detail else ''}"
+
+
+_STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "operator": _operator}
+
+
+def _moment(text: str) -> str:
+    return f"{text[:10]} {text[11:19]}Z"
+
+
+def _time(text: str) -> str:
+    """The time of day to the millisecond."""
+    fraction = text[20:-1] if "." in text else ""
+    return f"{text[11:19]}.{fraction[:3]:0<3}"

@@ -1,0 +1,168 @@
+"""SQL on deliveries by an operator's hand: sent again, given up, filled in.
+
+Each function says what it did by the row it leaves behind, or raises NotPossible with the reason and what to do instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, and_, exists, select, update
+from sqlalchemy.engine import Row
+
+from alertbridge.errors import AlertbridgeError
+from alertbridge.model import JSON, Action, DeliveryState
+from alertbridge.store.schema import deliveries, incidents
+
+_LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
+_WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
+
+
+class NotPossible(AlertbridgeError):  # noqa: N818 - names what happened, as errors.py does
+    """What is asked for does not fit the state that something is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amended:
+    """A delivery as it is left."""
+
+    delivery: str
+    incident: str
+    destination: str
+    state: DeliveryState
+    missing: tuple[str, ...] = ()
+
+
+def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) -> Amended | None:
+    """Send it as soon as its line allows, with its whole time before it again; None if there is no such delivery.
+
+    A dead `alarmed` or `resolved` is refused where something newer was delivered on its key, since it would undo that,
+    unless `force`.
+    """
+    row = _find(connection, delivery)
+    if row is None:
+        return None
+    state = DeliveryState(row.state)
+    if state is DeliveryState.HELD:
+        raise NotPossible(f"it is held for want of {', '.join(row.missing)}; complete its incident instead")
+    if state not in {DeliveryState.DEAD, DeliveryState.PENDING}:
+        raise NotPossible(f"it is {state.value}; only what is dead or pending can be sent again")
+    if row.missing:
+        raise NotPossible(f"it lacks {', '.join(row.missing)}; complete its incident instead")
+    if state is DeliveryState.DEAD and not force and _overtaken(connection, row):
+        raise NotPossible(
+            "something newer was delivered on its key, which this would undo; with force it is sent all the same"
+        )
+    young = _made_young(row, now) if state is DeliveryState.DEAD else {}
+    _change(connection, row, DeliveryState.PENDING, next_attempt_at=now, **young)
+    return _amended(row, DeliveryState.PENDING)
+
+
+def discard(connection: Connection, delivery: str, *, reason: str, now: datetime) -> Amended | None:
+    """Give it up for good; None if there is no such delivery."""
+    row = _find(connection, delivery)
+    if row is None:
+        return None
+    return _give_up(
+        connection, row, DeliveryState.DISCARDED, said=f"discarded by an operator: {reason}", now=now
+    )
+
+
+def skip_record(connection: Connection, incident: str, *, reason: str, now: datetime) -> Amended | None:
+    """Never send the record of an incident; None if there is no such incident."""
+    row = record_of(connection, incident)
+    if row is not None:
+        said = f"skipped by an operator: {reason}"
+        return _give_up(connection, row, DeliveryState.SKIPPED, said=said, now=now)
+    if connection.scalar(select(exists().where(incidents.c.id == incident))):
+        raise NotPossible("it has no record, or none yet: a record is made when an incident is over")
+    return None
+
+
+def record_of(connection: Connection, incident: str) -> Row[Any] | None:
+    """The newest record of an incident that was not replaced by a newer one."""
+    return connection.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.incident == incident,
+            deliveries.c.action == Action.RECORD.value,
+            deliveries.c.state != DeliveryState.SUPERSEDED.value,
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def fill(
+    connection: Connection,
+    record: Row[Any],
+    payload: Mapping[str, JSON],
+    missing: tuple[str, ...],
+    *,
+    due: datetime,
+    now: datetime,
+) -> Amended:
+    """Give a record that lacks something another payload; when nothing is missing any more it is sent at `due`."""
+    state = DeliveryState(record.state)
+    if state not in {DeliveryState.HELD, DeliveryState.DEAD} or not record.missing:
+        raise NotPossible(f"its record is {state.value} and lacks nothing")
+    ready = not missing
+    left = DeliveryState.PENDING if ready else state
+    _change(
+        connection,
+        record,
+        left,
+        payload=dict(payload),
+        missing=list(missing),
+        last_error=None if ready else f"missing: {', '.join(missing)}",
+        next_attempt_at=due if ready else None,
+        **(_made_young(record, now) if ready else {}),
+    )
+    return _amended(record, left, missing)
+
+
+def _find(connection: Connection, delivery: str) -> Row[Any] | None:
+    return connection.execute(select(deliveries).where(deliveries.c.id == delivery)).one_or_none()
+
+
+def _overtaken(connection: Connection, row: Row[Any]) -> bool:
+    """Whether something newer was delivered on its key; records do not overtake each other."""
+    newer = exists().where(
+        deliveries.c.destination == row.destination,
+        deliveries.c.key == row.key,
+        deliveries.c.seq > row.seq,
+        deliveries.c.state == DeliveryState.DELIVERED.value,
+    )
+    return row.action in _LIFECYCLE and bool(connection.scalar(select(newer)))
+
+
+def _give_up(
+    connection: Connection, row: Row[Any], state: DeliveryState, *, said: str, now: datetime
+) -> Amended:
+    found = DeliveryState(row.state)
+    if found is DeliveryState.SENDING:
+        raise NotPossible("it is being sent right now; try again when its attempt is over")
+    if found not in {*_WAITING, DeliveryState.DEAD}:
+        raise NotPossible(f"it is {found.value} already")
+    _change(connection, row, state, next_attempt_at=None, settled_at=now, last_error=said)
+    return _amended(row, state)
+
+
+def _made_young(row: Row[Any], now: datetime) -> dict[str, Any]:
+    """What lets the time that it may take begin anew: all that has passed counts as a pause."""
+    return {"settled_at": None, "paused_for": max(timedelta(0), now - row.created_at)}
+
+
+def _change(connection: Connection, row: Row[Any], state: DeliveryState, **values: Any) -> None:
+    connection.execute(
+        update(deliveries)
+        .where(and_(deliveries.c.id == row.id, deliveries.c.state == row.state))
+        .values(state=state.value, **values)
+    )
+
+
+def _amended(row: Row[Any], state: DeliveryState, missing: tuple[str, ...] = ()) -> Amended:
+    return Amended(row.id, row.incident, row.destination, state, missing)

@@ -1,0 +1,280 @@
+"""SQL on the way out of the outbox: what is due, what is being sent, what became of it.
+
+The way in, and the states, are `outbox`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    case,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    type_coerce,
+    update,
+)
+from sqlalchemy.engine import Row
+
+from alertbridge.model import JSON, Action, DeliveryState
+from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A delivery that is ours to send now. `attempt` counts from 1."""
+
+    id: str
+    incident: str
+    destination: str
+    key: str
+    action: Action
+    payload: Mapping[str, JSON]
+    attempt: int
+    created_at: datetime
+    received_at: datetime
+    paused_for: timedelta
+    started_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a claimed delivery is to be left after its attempt."""
+
+    state: DeliveryState
+    outcome: str
+    error: str | None
+    next_attempt_at: datetime | None
+    status: int | None = None
+    response: Mapping[str, JSON] | None = None
+    reference: str | None = None
+
+
+_AHEAD = (DeliveryState.PENDING, DeliveryState.SENDING)
+_PENDING = among(deliveries.c.state, DeliveryState.PENDING)
+_FARTHEST = timedelta(days=2)  # no retry is put off that far
+
+
+def claim(
+    connection: Connection, destination: str, *, now: datetime, most: int, key_interval: timedelta
+) -> list[Claim]:
+    """Take up to `most` due deliveries, each the first in the line of its key, and note that an attempt begins.
+
+    A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
+    flight and keeps its order.
+    """
+    taken: list[Row[Any]] = []
+    while len(taken) < most and (rows := connection.execute(_due(destination, now, most - len(taken))).all()):
+        # What has to wait for its interval is put off, and so makes room for what is due behind it.
+        ready = [row for row in rows if not key_interval or _may_follow(connection, row, now, key_interval)]
+        connection.execute(
+            update(deliveries)
+            .where(deliveries.c.id.in_([row.id for row in ready]))
+            .values(
+                state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None
+            )
+        )
+        taken += ready
+    if not taken:
+        return []
+    claims = [_claim(row, now) for row in taken]
+    connection.execute(
+        insert(attempts),
+        [
+            {
+                "delivery": c.id,
+                "number": c.attempt,
+                "destination": c.destination,
+                "key": c.key,
+                "action": c.action.value,
+                "started_at": now,
+            }
+            for c in claims
+        ],
+    )
+    return claims
+
+
+def _due(destination: str, now: datetime, most: int) -> Any:
+    ahead = deliveries.alias("ahead")
+    return (
+        select(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            _PENDING,
+            deliveries.c.next_attempt_at <= now,
+            ~exists().where(
+                ahead.c.destination == deliveries.c.destination,
+                ahead.c.key == deliveries.c.key,
+                ahead.c.seq < deliveries.c.seq,
+                among(ahead.c.state, *_AHEAD),
+            ),
+        )
+        .order_by(deliveries.c.next_attempt_at, deliveries.c.seq)
+        .limit(most)
+    )
+
+
+def _may_follow(connection: Connection, row: Row[Any], now: datetime, interval: timedelta) -> bool:
+    """Whether the same action was last said on this key long enough ago; if not, put this one off until then."""
+    last: datetime | None = connection.scalar(
+        select(func.max(attempts.c.started_at)).where(
+            attempts.c.destination == row.destination,
+            attempts.c.key == row.key,
+            attempts.c.action == row.action,
+            attempts.c.delivery != row.id,
+            attempts.c.outcome.in_(("delivered", "ambiguous")),
+            attempts.c.started_at <= now,  # later ones are left over from a clock that has been set back
+        )
+    )
+    if last is None or last + interval <= now:
+        return True
+    connection.execute(
+        update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=last + interval)
+    )
+    return False
+
+
+def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
+    """Leave a claimed delivery as its attempt made it.
+
+    The guard on state and attempt makes a late settlement of an attempt that was given up harmless: it returns False.
+    """
+    final = result.state not in {DeliveryState.PENDING, DeliveryState.HELD}
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == claimed.id,
+            deliveries.c.state == DeliveryState.SENDING.value,
+            deliveries.c.attempts == claimed.attempt,
+        )
+        .values(
+            state=result.state.value,
+            last_outcome=result.outcome,
+            last_error=result.error,
+            next_attempt_at=result.next_attempt_at,
+            response=result.response,
+            reference=result.reference,
+            delivered_at=now if result.state is DeliveryState.DELIVERED else None,
+            settled_at=now if final else None,
+        )
+    )
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.delivery == claimed.id, attempts.c.number == claimed.attempt)
+        .values(finished_at=now, outcome=result.outcome, status=result.status, error=result.error)
+    )
+    return done.rowcount == 1
+
+
+def recover(connection: Connection, *, now: datetime) -> int:
+    """After a crash: what was being sent may have arrived, so its attempt was ambiguous and it goes again.
+
+    What was put off or posted under a clock that has been set back since is due now.
+    """
+    reason = "the daemon stopped while this was being sent; it may have arrived"
+    connection.execute(
+        update(attempts)
+        .where(attempts.c.finished_at.is_(None))
+        .values(finished_at=now, outcome="ambiguous", error=reason)
+    )
+    connection.execute(
+        update(deliveries)
+        .where(
+            _PENDING,
+            deliveries.c.next_attempt_at > now + _FARTHEST,
+            # One that was never tried may wait longer than that, for a `reopen_window`.
+            or_(deliveries.c.attempts > 0, deliveries.c.created_at > now),
+        )
+        .values(next_attempt_at=now)
+    )
+    done = connection.execute(
+        update(deliveries)
+        .where(among(deliveries.c.state, *ALIVE_STATES), deliveries.c.state == DeliveryState.SENDING.value)
+        .values(
+            state=DeliveryState.PENDING.value,
+            next_attempt_at=now,
+            last_outcome="ambiguous",
+            last_error=reason,
+        )
+    )
+    return done.rowcount
+
+
+def expire_held(connection: Connection, destination: str, *, now: datetime, hold_for: timedelta) -> int:
+    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator."""
+    done = connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            among(deliveries.c.state, *ALIVE_STATES),
+            deliveries.c.state == DeliveryState.HELD.value,
+            deliveries.c.created_at <= now - hold_for,
+        )
+        .values(
+            state=DeliveryState.DEAD.value,
+            settled_at=now,
+            last_error=f"held for {hold_for} and never completed",
+        )
+    )
+    return done.rowcount
+
+
+def add_pause(connection: Connection, destination: str, *, since: datetime, until: datetime) -> None:
+    """Let the time that a destination was paused not count to the age of what waited there."""
+    began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=since)
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            among(deliveries.c.state, *_AHEAD),
+            deliveries.c.created_at <= until,
+        )
+        .values(paused_for=deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span))
+    )
+
+
+def next_due(connection: Connection, destination: str, *, now: datetime) -> datetime | None:
+    """When the next delivery that is not due yet will be."""
+    found: datetime | None = connection.scalar(
+        select(func.min(deliveries.c.next_attempt_at)).where(
+            deliveries.c.destination == destination,
+            _PENDING,
+            deliveries.c.next_attempt_at > now,
+        )
+    )
+    return found
+
+
+def recent_starts(connection: Connection, destination: str, *, since: datetime) -> list[datetime]:
+    """When the attempts since `since` began, in order."""
+    rows = connection.execute(
+        select(attempts.c.started_at)
+        .where(attempts.c.destination == destination, attempts.c.started_at > since)
+        .order_by(attempts.c.started_at)
+    )
+    return [row.started_at for row in rows]
+
+
+def _claim(row: Row[Any], now: datetime) -> Claim:
+    return Claim(
+        id=row.id,
+        incident=row.incident,
+        destination=row.destination,
+        key=row.key,
+        action=Action(row.action),
+        payload=row.payload,
+        attempt=row.attempts + 1,
+        created_at=row.created_at,
+        received_at=row.received_at,
+        paused_for=row.paused_for,
+        started_at=now,
+    )

@@ -1,0 +1,360 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+import pytest_asyncio
+
+from alertbridge.destinations.hivel import AuthHeader, Hivel
+from alertbridge.model import Action, DeliveryState, Reporting, Secret
+from alertbridge.operate.actions import Actions
+from alertbridge.operate.admin import Admin
+from alertbridge.operate.guard import OPERATOR, Guard
+from alertbridge.store import dispatch
+from alertbridge.store.dispatch import Result
+from alertbridge.store.store import Store
+from tests.support.clock import NOON, ManualClock
+from tests.support.stock import DELIVERED, MINUTE, Stock, serving
+
+HIVEL = Hivel(
+    name="hivel",
+    base_url="http://127.0.0.1:9",
+    path="/record",
+    token=Secret("hivel-s3cret"),
+    auth_header=AuthHeader.X_API_TOKEN,
+)
+REPOSITORY = "https://github.com/acme/checkout"
+BOTH = ("repo_url", "pr_number")
+REFUSED = Result(DeliveryState.DEAD, "rejected", "422: no", None)
+
+
+@dataclass
+class Hand:
+    """An operator at the admin API, over real HTTP."""
+
+    stock: Stock
+    client: aiohttp.ClientSession
+    woken: list[str]
+
+    async def post(self, path: str, status: int = 200, /, **body: Any) -> Any:
+        headers = {OPERATOR: "alice"}
+        async with self.client.post(f"/api/v1/{path}", json=body, headers=headers) as answer:
+            said = await answer.read()
+            assert answer.status == status, said
+            return orjson.loads(said)
+
+    async def get(self, path: str) -> Any:
+        async with self.client.get(f"/api/v1/{path}") as answer:
+            return orjson.loads(await answer.read())
+
+    async def delivery(self, identifier: str) -> Any:
+        return await self.get(f"deliveries/{identifier}")
+
+    async def held_record(self, *, reopening: timedelta | None = None) -> tuple[str, str]:
+        """A finished incident at Hivel whose record lacks both what it is laid to."""
+        until = None if reopening is None else NOON + reopening
+        incident = await self.stock.incident(
+            destination="hivel", closed_at=NOON, reopen_until=until, reporting=Reporting.RECORD
+        )
+        record = await self.stock.delivery(
+            incident=incident,
+            destination="hivel",
+            action=Action.RECORD,
+            state=DeliveryState.HELD,
+            missing=BOTH,
+        )
+        return incident, record
+
+    async def dead(self, action: Action = Action.ALARMED, key: str = "prod/f1") -> str:
+        identifier = await self.stock.delivery(action=action, key=key)
+        (claim,) = await self.stock.claim()
+        await self.stock.settle(claim, REFUSED)
+        return identifier
+
+
+@pytest.fixture
+def stock(store: Store) -> Stock:
+    return Stock(store, ManualClock())
+
+
+@pytest_asyncio.fixture
+async def hand(stock: Stock) -> AsyncIterator[Hand]:
+    woken: list[str] = []
+    guard = Guard(token=None, loopback=True)
+    actions = Actions(
+        store=stock.store,
+        destinations=lambda: {"hivel": HIVEL},
+        wake=lambda: woken.append("woken"),
+        clock=stock.clock,
+        guard=guard,
+    )
+    admin = Admin(store=stock.store, stations={}, clock=stock.clock, guard=guard)
+    async with serving(*actions.routes(), *admin.routes()) as client:
+        yield Hand(stock, client, woken)
+
+
+async def test_a_held_record_is_sent_once_both_are_said_however_they_are_written(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    left = await hand.post(
+        f"incidents/{incident}/complete", repo_url="git@github.com:acme/checkout.git", pr_number="#44"
+    )
+    assert left == {
+        "incident": incident,
+        "destination": "hivel",
+        "delivery": record,
+        "state": "pending",
+        "missing": [],
+    }
+    shown = await hand.delivery(record)
+    assert (shown["payload"]["repo_url"], shown["payload"]["pr_number"]) == (REPOSITORY, "44")
+    assert (shown["missing"], shown["last_error"], shown["next_attempt_at"]) == (
+        [],
+        None,
+        "2026-01-01T12:00:00Z",
+    )
+    assert hand.woken
+    assert await hand.stock.deliver("hivel") == [record]
+
+
+async def test_what_is_said_in_two_steps_is_put_together(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    left = await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY)
+    assert (left["state"], left["missing"]) == ("held", ["pr_number"])
+    assert (await hand.delivery(record))["last_error"] == "missing: pr_number"
+    left = await hand.post(f"incidents/{incident}/complete", pr_number=44)
+    assert (left["state"], left["missing"]) == ("pending", [])
+    assert (await hand.delivery(record))["payload"]["repo_url"] == REPOSITORY
+
+
+async def test_where_a_value_comes_from_stays_beside_it(hand: Hand) -> None:
+    incident, _ = await hand.held_record()
+    await hand.post(f"incidents/{incident}/complete", pr_number=44)
+    content = (await hand.get(f"incidents/{incident}"))["content"]
+    assert (content["fields"]["pr_number"], content["origins"]["pr_number"]) == ("44", "operator")
+    assert content["origins"]["title"] == "rule"
+
+
+async def test_an_incident_that_goes_on_keeps_what_is_said_for_its_record(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="hivel", reporting=Reporting.RECORD)
+    left = await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY)
+    assert (left["delivery"], left["state"], left["missing"]) == (None, None, ["pr_number"])
+    content = (await hand.get(f"incidents/{incident}"))["content"]
+    assert content["fields"]["repo_url"] == REPOSITORY
+
+
+async def test_a_completed_record_still_waits_for_the_reopen_window(hand: Hand) -> None:
+    incident, record = await hand.held_record(reopening=10 * MINUTE)
+    await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY, pr_number=44)
+    assert await hand.stock.deliver("hivel") == []
+    hand.stock.clock.advance(10 * MINUTE)
+    assert await hand.stock.deliver("hivel") == [record]
+
+
+async def test_a_record_that_was_held_too_long_can_still_be_completed(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    hand.stock.clock.advance(timedelta(days=8))
+    now = hand.stock.clock.now()
+    await hand.stock.store.write(
+        lambda connection: dispatch.expire_held(connection, "hivel", now=now, hold_for=timedelta(days=7))
+    )
+    assert (await hand.delivery(record))["state"] == "dead"
+    left = await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY)
+    assert (left["state"], left["missing"]) == ("dead", ["pr_number"])
+    left = await hand.post(f"incidents/{incident}/complete", pr_number=44)
+    assert left["state"] == "pending"
+    (claim,) = await hand.stock.claim("hivel")
+    assert claim.paused_for == timedelta(days=8)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"pr_number": "soon"}, "pr_number: not the number of a pull request, such as 44"),
+        ({"repo_url": "checkout"}, "repo_url: not the address of a repository"),
+        ({"repository": REPOSITORY}, "repository: Extra inputs are not permitted"),
+        ({}, "nothing is said; send repo_url, pr_number or both"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused_by_its_field(
+    hand: Hand, body: dict[str, str], said: str
+) -> None:
+    incident, record = await hand.held_record()
+    answer = await hand.post(f"incidents/{incident}/complete", 400, **body)
+    assert said in answer["detail"]
+    assert (await hand.delivery(record))["state"] == "held"
+    assert (await hand.get("audit"))["items"] == []
+
+
+async def test_a_body_that_is_no_object_is_refused(hand: Hand) -> None:
+    for body, status in ((b"[]", 400), (b"{", 400), (b"x" * 70_000, 413)):
+        async with hand.client.post("/api/v1/deliveries/d01/retry", data=body) as answer:
+            assert answer.status == status
+
+
+async def test_a_record_that_lacks_nothing_is_not_changed(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY, pr_number=44)
+    await hand.stock.deliver("hivel")
+    answer = await hand.post(f"incidents/{incident}/complete", 409, pr_number=45)
+    assert answer["detail"] == "its record is delivered and lacks nothing"
+    assert (await hand.delivery(record))["payload"]["pr_number"] == "44"
+    content = (await hand.get(f"incidents/{incident}"))["content"]
+    assert content["fields"]["pr_number"] == "44"
+
+
+async def test_an_incident_at_a_destination_without_records_cannot_be_completed(hand: Hand) -> None:
+    incident = await hand.stock.incident()
+    answer = await hand.post(f"incidents/{incident}/complete", 409, pr_number=45)
+    assert "elven takes no record" in answer["detail"]
+
+
+async def test_a_record_is_skipped_with_a_reason(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    await hand.post(f"incidents/{incident}/skip", 400)
+    left = await hand.post(f"incidents/{incident}/skip", reason="a drill")
+    assert left["state"] == "skipped"
+    assert (await hand.delivery(record))["last_error"] == "skipped by an operator: a drill"
+    answer = await hand.post(f"incidents/{incident}/skip", 409, reason="again")
+    assert answer["detail"] == "it is skipped already"
+
+
+async def test_an_incident_without_a_record_has_nothing_to_skip(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="hivel", reporting=Reporting.RECORD)
+    assert "it has no record" in (await hand.post(f"incidents/{incident}/skip", 409, reason="x"))["detail"]
+
+
+async def test_a_dead_message_is_sent_again_with_its_whole_time_before_it(hand: Hand) -> None:
+    identifier = await hand.dead()
+    hand.stock.clock.advance(timedelta(days=2))
+    left = await hand.post(f"deliveries/{identifier}/retry")
+    assert left["state"] == "pending"
+    (claim,) = await hand.stock.claim()
+    assert (claim.id, claim.attempt, claim.paused_for) == (identifier, 2, timedelta(days=2))
+
+
+async def test_a_message_that_waits_for_another_try_is_due_at_once(hand: Hand) -> None:
+    identifier = await hand.stock.delivery()
+    (claim,) = await hand.stock.claim()
+    later = NOON + 5 * MINUTE
+    await hand.stock.settle(claim, Result(DeliveryState.PENDING, "retry", "503", later))
+    assert await hand.stock.claim() == []
+    await hand.post(f"deliveries/{identifier}/retry")
+    assert [one.id for one in await hand.stock.claim()] == [identifier]
+
+
+async def test_a_dead_message_is_not_sent_over_a_newer_one_of_its_key_unless_forced(hand: Hand) -> None:
+    identifier = await hand.dead()
+    await hand.stock.delivery(action=Action.RESOLVED)
+    await hand.stock.deliver()
+    answer = await hand.post(f"deliveries/{identifier}/retry", 409)
+    assert "something newer was delivered on its key" in answer["detail"]
+    assert (await hand.delivery(identifier))["state"] == "dead"
+    assert (await hand.post(f"deliveries/{identifier}/retry", force=True))["state"] == "pending"
+
+
+async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:
+    identifier = await hand.dead()
+    await hand.stock.delivery(action=Action.RESOLVED, key="prod/f2")
+    await hand.stock.deliver()
+    assert (await hand.post(f"deliveries/{identifier}/retry"))["state"] == "pending"
+
+
+async def test_what_is_delivered_is_not_sent_again(hand: Hand) -> None:
+    identifier = await hand.stock.delivery()
+    (claim,) = await hand.stock.claim()
+    assert "it is sending" in (await hand.post(f"deliveries/{identifier}/retry", 409))["detail"]
+    assert (
+        "being sent right now"
+        in (await hand.post(f"deliveries/{identifier}/discard", 409, reason="x"))["detail"]
+    )
+    await hand.stock.settle(claim, DELIVERED)
+    assert "it is delivered" in (await hand.post(f"deliveries/{identifier}/retry", 409))["detail"]
+    assert (
+        "it is delivered already"
+        in (await hand.post(f"deliveries/{identifier}/discard", 409, reason="x"))["detail"]
+    )
+
+
+async def test_a_held_record_cannot_be_sent_as_it_is(hand: Hand) -> None:
+    _, record = await hand.held_record()
+    answer = await hand.post(f"deliveries/{record}/retry", 409)
+    assert answer["detail"] == "it is held for want of repo_url, pr_number; complete its incident instead"
+
+
+@pytest.mark.parametrize("state", [DeliveryState.PENDING, DeliveryState.HELD, DeliveryState.DEAD])
+async def test_what_is_not_done_can_be_given_up(hand: Hand, state: DeliveryState) -> None:
+    identifier = await hand.stock.delivery(state=state)
+    left = await hand.post(f"deliveries/{identifier}/discard", reason="it was a test")
+    assert left["state"] == "discarded"
+    assert (await hand.delivery(identifier))["last_error"] == "discarded by an operator: it was a test"
+    assert await hand.stock.claim() == []
+
+
+async def test_what_is_given_up_makes_way_for_what_waits_behind_it(hand: Hand) -> None:
+    first = await hand.stock.delivery()
+    second = await hand.stock.delivery(action=Action.RESOLVED)
+    await hand.post(f"deliveries/{first}/discard", reason="x")
+    assert [one.id for one in await hand.stock.claim()] == [second]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("incidents/nobody/complete", {"pr_number": 1}),
+        ("incidents/nobody/skip", {"reason": "x"}),
+        ("deliveries/nobody/retry", {}),
+        ("deliveries/nobody/discard", {"reason": "x"}),
+    ],
+)
+async def test_what_does_not_exist_is_not_found(hand: Hand, path: str, body: dict[str, Any]) -> None:
+    assert "nobody" in (await hand.post(path, 404, **body))["detail"]
+    assert not hand.woken
+
+
+async def test_who_did_what_is_kept(hand: Hand) -> None:
+    incident, record = await hand.held_record()
+    await hand.post(f"incidents/{incident}/complete", pr_number=44)
+    hand.stock.clock.advance(MINUTE)
+    await hand.post(f"deliveries/{record}/discard", reason="a drill")
+    who = "alice (this machine, without a token)"
+    assert (await hand.get(f"audit?incident={incident}"))["items"] == [
+        {
+            "at": "2026-01-01T12:01:00Z",
+            "who": who,
+            "action": "discard",
+            "incident": incident,
+            "delivery": record,
+            "destination": "hivel",
+            "detail": {"reason": "a drill"},
+        },
+        {
+            "at": "2026-01-01T12:00:00Z",
+            "who": who,
+            "action": "complete",
+            "incident": incident,
+            "delivery": record,
+            "destination": "hivel",
+            "detail": {"pr_number": "44"},
+        },
+    ]
+    assert len((await hand.get("audit?since=2026-01-01T12:00:30Z"))["items"]) == 1
+    assert (await hand.get("audit?delivery=other"))["items"] == []
+    first = await hand.get("audit?limit=1")
+    assert len((await hand.get(f"audit?limit=1&cursor={first['next']}"))["items"]) == 1
+
+
+async def test_only_who_may_use_the_admin_api_may_do_anything(stock: Stock) -> None:
+    guard = Guard(token=Secret("admin-s3cret"), loopback=True)
+    actions = Actions(store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, guard=guard)
+    identifier = await stock.delivery()
+    async with serving(*actions.routes()) as client:
+        for route in actions.routes():
+            path = route.path.replace("{id}", identifier)
+            async with client.post(path, json={"reason": "x"}) as answer:
+                assert answer.status == 401
+    assert [one.id for one in await stock.claim()] == [identifier]
