@@ -86,17 +86,19 @@ class Decider:
         self._posted = posted
         self._wake = asyncio.Event()
         self._closing = False
-        self._at_hand: dict[str, Notification] = {}
+        self._at_hand: dict[str, Event] = {}
+        self._said: dict[str, Notification] = {}
         self._most = _MOST_INPUTS
 
     def expect(self, event: Event, said: Notification) -> None:
         """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
         if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
-            self._at_hand[event.id] = said
+            self._at_hand[event.id] = event
+            self._said[event.id] = said
 
     def forget(self, event: Event) -> None:
         """It could not be stored after all."""
-        self._at_hand.pop(event.id, None)
+        self._take(event)
 
     def wake(self) -> None:
         """Something was stored."""
@@ -146,13 +148,19 @@ class Decider:
         span = _IDLE if due is None else min(_IDLE, max(timedelta(0), due - self._clock.now()))
         await rest(self._clock, span, until=self._wake)
 
+    def _take(self, event: Event) -> Notification | None:
+        self._at_hand.pop(event.id, None)
+        return self._said.pop(event.id, None)
+
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
         doubted = ledger.due_doubts(connection, now=now, most=most)
-        events = inbox.undecided(connection, most=most - len(doubted), most_bytes=_MOST_BYTES)
+        events = inbox.undecided(
+            connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
+        )
         inputs = [second_thought(bridge, alert) for alert in doubted]
-        inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
+        inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
         state = _recall(connection, inputs, now)
