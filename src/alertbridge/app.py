@@ -91,7 +91,9 @@ class App:
         self._loops.begin("writer", self._store.run())
         await self._recover()
         self._make_parts(settings)
-        self._runner = await listen(self._routes(settings), settings.server)
+        self._runner = await listen(
+            self._routes(settings), settings.server, short_cut=self._receiver.short_cut
+        )
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())

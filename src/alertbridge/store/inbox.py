@@ -81,7 +81,8 @@ def undecided(
 
     At most `most` of them, and as many as fit into `most_bytes` of bodies, but at least one if there is any.
     """
-    room, which = most_bytes, {}
+    room = most_bytes
+    which: dict[str, int] = {}
     for seq, identifier, size in sorted(orjson.loads(connection.scalar(_WHICH, {"most": most}) or "[]")):
         if which and size > room:
             break
