@@ -61,6 +61,31 @@ async def test_many_accepted_at_once_share_few_transactions(store: Store) -> Non
     assert len(await stored(store)) == 500
 
 
+async def test_who_waits_no_longer_does_not_take_the_event_back(store: Store) -> None:
+    store.accept(event(1)).cancel()
+    await store.accept(event(2))
+    assert await stored(store) == ["E00001", "E00002"]
+
+
+@pytest.mark.parametrize("number", [1, 64, 65, 300])
+async def test_whoever_decides_hears_once_of_all_that_was_stored_together(
+    tmp_path: Path, number: int
+) -> None:
+    heard: list[int] = []
+    with sqlite3.connect(tmp_path / "a.db") as other:
+        opened = await Store.open(
+            tmp_path / "a.db",
+            accepted=lambda: heard.extend(other.execute("SELECT count(*) FROM events").fetchone()),
+        )
+        writing = asyncio.create_task(opened.run())
+        await asyncio.gather(*(opened.accept(event(n)) for n in range(number)))
+        opened.stop()
+        await writing
+        await opened.close()
+    other.close()
+    assert heard == [number]
+
+
 async def test_a_failing_work_takes_nobody_with_it(store: Store) -> None:
     def fails(connection: Connection) -> None:
         connection.execute(text("DELETE FROM events"))

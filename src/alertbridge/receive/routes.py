@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -50,7 +49,8 @@ class Endpoint:
 class Receiver:
     """Answers webhooks.
 
-    `accept` takes an event and what it says, and returns when it is committed; `keep_malformed` stores one that was refused, with the reason.
+    `accept` takes an event and what it says, and returns when it is committed; if it is cancelled, the commit stands.
+    `keep_malformed` stores one that was refused, with the reason.
     `endpoints` is looked at anew for each request. Bodies are never logged.
     """
 
@@ -74,7 +74,6 @@ class Receiver:
         self._tally = _Tally(metrics)
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._closed = False
-        self._left_alone: set[asyncio.Future[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
         """What to serve: every path below `/v1/sources/`, with every method, because the order of the refusals is ours."""
@@ -133,28 +132,13 @@ class Receiver:
         if endpoint.name not in self._endpoints:  # removed meanwhile: nobody would decide the event
             raise _not_found(endpoint.name, self._endpoints)
         try:
-            await self._commit(event, said)
+            await self._accept(event, said)
         except StoreError as error:
             title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
             raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
         self._tally.count(event.source, EventOutcome.RECEIVED)
         self._log.debug("event.received", event_id=event.id, source=event.source, alerts=len(said.alerts))
         return acknowledgement(request, event)
-
-    async def _commit(self, event: Event, said: Notification) -> None:
-        """Wait for the commit; a request that is cancelled meanwhile leaves it to end by itself."""
-        commit = asyncio.ensure_future(self._accept(event, said))
-        try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            self._left_alone.add(commit)
-            commit.add_done_callback(self._end_alone)
-            raise
-
-    def _end_alone(self, commit: asyncio.Future[None]) -> None:
-        self._left_alone.discard(commit)
-        if not commit.cancelled() and (error := commit.exception()):
-            self._log.warning("event.not_stored", error=str(error))
 
     async def _keep(self, event: Event, error: MalformedBody) -> web.Response:
         """Refuse a malformed body with its place and problem, and with the id under which it can be looked at."""
