@@ -42,9 +42,9 @@ _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
-_BREATH = timedelta(
-    milliseconds=20
-)  # between batches, so that under load they are large and requests come first
+_BREATH = timedelta(milliseconds=20)  # between batches, so that requests come first
+_FEW = 16  # events and doubts
+_LONG_BREATH = timedelta(milliseconds=100)  # under load: a batch costs as much as dozens of its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +114,8 @@ class Decider:
         while not self._closing:
             self._wake.clear()
             try:
-                if await self.run_once():
-                    await self._clock.sleep(_BREATH)
+                if decided := await self.run_once():
+                    await self._clock.sleep(_breath(decided, self._most))
                 else:
                     await self._rest()
             except StoreBroken:
@@ -214,6 +214,11 @@ class Decider:
         self._chronicle.decided(decisions)
         if any(decision.changes.announcements for decision in decisions):
             self._posted()
+
+
+def _breath(decided: int, most: int) -> timedelta:
+    """How long to wait for more: not long while it is calm, nor when there was more than one batch could hold."""
+    return _LONG_BREATH if _FEW <= decided < most else _BREATH
 
 
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
