@@ -44,7 +44,7 @@ N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 	KILLS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_kills.py
 
-bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, interleaved
+bench: $(VENV)/.dev  ## throughput and processor time as ratios to a bare handler, interleaved
 	$(BIN)/python -m benchmarks
 
 lock: $(VENV)/.dev  ## renew the lock files (needs the network)
