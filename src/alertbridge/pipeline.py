@@ -115,7 +115,7 @@ class Decider:
             self._wake.clear()
             try:
                 if decided := await self.run_once():
-                    await self._clock.sleep(_breath(decided, self._most))
+                    await self._clock.sleep(breath(decided, self._most))
                 else:
                     await self._rest()
             except StoreBroken:
@@ -216,7 +216,7 @@ class Decider:
             self._posted()
 
 
-def _breath(decided: int, most: int) -> timedelta:
+def breath(decided: int, most: int) -> timedelta:
     """How long to wait for more: not long while it is calm, nor when there was more than one batch could hold."""
     return _LONG_BREATH if _FEW <= decided < most else _BREATH
 

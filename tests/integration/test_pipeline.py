@@ -17,7 +17,7 @@ from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event
 from alertbridge.parts import bridge
-from alertbridge.pipeline import Decider
+from alertbridge.pipeline import Decider, breath
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
 from tests.support.configuration import BOTH, MAIN, configure
@@ -421,3 +421,13 @@ async def test_a_template_that_fails_is_counted_and_the_alert_goes_on(house: Hou
     (delivery,) = await house.rows("deliveries")
     assert json.loads(str(delivery["payload"]))["title"] == "High error rate on checkout"
     assert house.metrics.template_failures.labels("broken", "title")._value.get() == 1
+
+
+@pytest.mark.parametrize(
+    ("decided", "most", "milliseconds"),
+    [(1, 500, 20), (15, 500, 20), (16, 500, 100), (499, 500, 100), (500, 500, 20)],
+)
+def test_only_a_batch_that_others_are_about_to_join_is_waited_for_longer(
+    decided: int, most: int, milliseconds: int
+) -> None:
+    assert breath(decided, most) == timedelta(milliseconds=milliseconds)
