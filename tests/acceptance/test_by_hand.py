@@ -103,7 +103,7 @@ async def test_a_held_record_is_found_completed_and_sent(night: Night) -> None:
     (record,) = night.told("hivel")
     assert (record["repo_url"], record["pr_number"]) == ("https://github.com/acme/checkout", "44")
     again = await night.run("complete", held["incident"], "--pr-number", "45", code=1)
-    assert again == "its record is delivered and lacks nothing\nnothing has changed\n"
+    assert again == "Error: its record is delivered and lacks nothing\n"
     (entry,) = await night.items("audit")
     assert (entry["who"], entry["action"]) == ("alice (this machine, without a token)", "complete")
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.options import daemon_options
 from alertbridge.cli.taught import Taught
 
-_NOTHING = "nothing has changed"
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _reason = click.option("--reason", required=True, help="Why; it is kept and shown.")
 
@@ -86,7 +85,9 @@ def discard(identifier: str, reason: str, config: Path, url: str | None, *, as_j
 
 
 def _act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
-    left = Daemon(config, url, otherwise=_NOTHING).post(f"/api/v1/{path}", body)
+    from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
+    left = Caller(config, url=url).act(f"/api/v1/{path}", body)
     if as_json:
         click.echo(json.dumps(left, indent=2))
         return
