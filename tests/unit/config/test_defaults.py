@@ -263,3 +263,8 @@ def test_a_long_chain_of_templates_is_refused_and_not_fallen_over(tmp_path: Path
     (tmp_path / "main.yaml").write_text(f"templates:\n{chain}\n  t3000: x\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="more than 10 levels deep"):
         load(tmp_path / "main.yaml", environ={})
+
+
+def test_a_rule_that_only_sets_goes_on_whatever_the_defaults_say(tmp_path: Path) -> None:
+    rules = "defaults: {continue: false}\nrules: [{name: a, set: {labels: {x: y}}}, {name: b, send: [elven]}]"
+    assert configure(tmp_path, rules).rulebook.plan(alert(), at=STARTED).rules == ("a", "b")

@@ -268,3 +268,58 @@ def test_of_very_many_mistakes_the_first_hundred_are_named() -> None:
     problems = CsvTable("a,b\n" + "x\n" * 1000, file="t", by="a").problems
     assert len(problems) == 101
     assert problems[-1].problem == "the file was read up to here: too many mistakes"
+
+
+NAMED = """\
+templates:
+  owner: "{{ lookup.owners.team | upper }}"
+  title: "{{ templates.owner }}: {{ labels.alertname }}"
+"""
+
+
+def test_a_named_template_looks_values_up(tmp_path: Path) -> None:
+    main = MAIN.replace("lookup.owners.team", "templates.owner") + NAMED
+    configuration = configured(tmp_path, main, owners_csv=CSV)
+    assert key(configuration, service="search") == "FIND"
+    assert key(configuration, service="none") == "prod/f1"
+
+
+def test_columns_are_checked_in_named_templates_and_in_what_is_set_too(tmp_path: Path) -> None:
+    main = MAIN + NAMED.replace("owners.team", "owners.taem")
+    main = main.replace("send: [elven]", 'set: {labels: {t: "{{ lookup.owner.team }}"}}, send: [elven]')
+    assert mistakes(tmp_path, main, owners_csv=CSV) == [
+        'main.yaml:6:79: rules[0].set.labels.t: there is no table "owner"; did you mean lookup.owners?',
+        'main.yaml:8:28: templates.owner: the table owners has no column "taem"; did you mean lookup.owners.team?',
+    ]
+
+
+def test_the_rows_of_a_table_are_kept_beside_the_rules_and_named_by_the_hash(tmp_path: Path) -> None:
+    kept = configured(tmp_path, owners_csv="service,team\nserver,token-9\n").rule_set
+    assert [(part.file, part.content) for part in kept.parts][1:] == [
+        ("owners.csv", {"table": "owners", "rows": {"server": {"service": "server", "team": "token-9"}}})
+    ]
+    assert kept.count == 1
+
+    same = '# by hand\n"server": {team: token-9, service: server}\n'
+    in_yaml = MAIN.replace("owners.csv", "o.yaml")
+    assert configured(tmp_path, in_yaml, o_yaml=same).hash == kept.hash
+    assert configured(tmp_path, in_yaml, o_yaml=same.replace("9", "8")).hash != kept.hash
+
+
+def test_two_tables_that_change_places_are_other_rules(tmp_path: Path) -> None:
+    main = MAIN.replace("rules:", "  others: {file: others.csv, by: service}\nrules:")
+    one, other = CSV, CSV.replace("find", "seek")
+    before = configured(tmp_path, main, owners_csv=one, others_csv=other)
+    assert configured(tmp_path, main, owners_csv=other, others_csv=one).hash != before.hash
+
+
+def test_a_secret_in_a_table_is_not_kept(tmp_path: Path) -> None:
+    kept = configured(tmp_path, owners_csv="service,team\nweb,https://elven.example/hook\n").rule_set
+    assert "elven.example/hook" not in str(kept)
+
+
+def test_whatever_becomes_of_a_table_is_seen(tmp_path: Path) -> None:
+    sight = configured(tmp_path, owners_csv=CSV).sight
+    assert sight.again() == sight
+    (tmp_path / "owners.csv").write_text(CSV.replace("find", "seek"), encoding="utf-8")
+    assert sight.differing(sight.again()) == [str(tmp_path / "owners.csv")]

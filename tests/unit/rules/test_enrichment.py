@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbridge.model import Alert, Intent, Severity
+from alertbridge.rules.condition import All
 from alertbridge.rules.lookup import Table
 from alertbridge.rules.rulebook import Plan, Rule, Rulebook, Send, Service
 from alertbridge.rules.window import WHOLE_DAY, Window
@@ -228,3 +230,50 @@ def test_what_is_rendered_is_what_was_planned(
 ) -> None:
     for key, title in _sees(rulebook(*rules), alert(labels), at):
         assert key.partition(" ")[2] == title
+
+
+_VALUES = st.sampled_from(["x", "y", ""])
+_SETTING = st.builds(
+    enrichment,
+    st.dictionaries(st.sampled_from(["a", "b"]), _VALUES, min_size=1),
+    st.dictionaries(st.just("a"), _VALUES),
+)
+_STEP = st.tuples(
+    st.lists(st.sampled_from(["a = x", "a = y", 'b =~ "x|y"', "b != y", "annotations.a = y"]), max_size=1),
+    _SETTING,
+    st.sampled_from(["set", "set", "continue", "send", "drop"]),
+    st.sampled_from([(), (), (SATURDAY,)]),
+    st.none(),
+)
+_CHAIN = st.tuples(_SETTING, st.lists(_STEP, min_size=1, max_size=6)).map(
+    lambda made: tuple(
+        _rule(index, *each) for index, each in enumerate([([], made[0], "set", (), None), *made[1]])
+    )
+)
+
+
+def _one_by_one(rules: tuple[Rule, ...], said: Alert, at: datetime) -> list[tuple[str, Alert]]:
+    """The rules that match if every one of them is tried, each with the alert as it leaves the rule."""
+    found: list[tuple[str, Alert]] = []
+    for each in rules:
+        if each.matches(said, at):
+            ((_, said),) = rulebook(replace(each, when=All(()))).matching(said, at=at)
+            found.append((each.name, said))
+            if each.ends:
+                break
+    return found
+
+
+@given(
+    _CHAIN,
+    st.sampled_from([{}, {"a": "x"}, {"a": "y", "b": "y"}, {"b": "y", "service": "x"}]),
+    st.sampled_from([STARTED, MONDAY]),
+)
+def test_with_labels_set_on_the_way_the_same_rules_match_as_if_each_were_tried(
+    rules: tuple[Rule, ...], labels: dict[str, str], at: datetime
+) -> None:
+    book, said = rulebook(*rules), alert(labels)
+    expected = _one_by_one(rules, said, at)
+
+    assert [(each.name, left) for each, left in book.matching(said, at=at)] == expected
+    assert book.plan(said, at=at).rules == tuple(name for name, _ in expected)
