@@ -12,11 +12,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
-    StringConstraints,
-    ValidationError,
     model_validator,
 )
 from sqlalchemy import Connection
@@ -26,6 +22,7 @@ from alertbridge.deliver.completing import complete
 from alertbridge.destinations import Destination
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.operate.answers import said
+from alertbridge.operate.asked import Asked, Why, read
 from alertbridge.operate.guard import Guard, who
 from alertbridge.problems import problem
 from alertbridge.store import amend, audit
@@ -33,13 +30,8 @@ from alertbridge.store.amend import Amended, NotPossible
 from alertbridge.store.audit import Entry
 from alertbridge.store.store import Store
 
-_MOST_BODY = 64 * 1024  # bytes
-_B = TypeVar("_B", bound=BaseModel)
+_B = TypeVar("_B", bound=Asked)
 _Act: TypeAlias = Callable[[Connection, str, _B, datetime], Amended | None]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _repository(value: object) -> str:
@@ -56,10 +48,7 @@ def _pull_request(value: object) -> str:
     return found
 
 
-_Reason: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-
-
-class Complete(_Body):
+class Complete(Asked):
     """What is filled in; one of them at least."""
 
     repo_url: Annotated[str, BeforeValidator(_repository)] | None = None
@@ -72,13 +61,7 @@ class Complete(_Body):
         return self
 
 
-class Why(_Body):
-    """Why something is given up."""
-
-    reason: _Reason
-
-
-class Retry(_Body):
+class Retry(Asked):
     """With `force` also where something newer was delivered."""
 
     force: bool = False
@@ -120,7 +103,7 @@ class Actions:
         self, action: str, model: type[_B], act: _Act[_B], request: web.Request
     ) -> web.Response:
         identifier = request.match_info["id"]
-        asked = await _read(request, model)
+        asked = await read(request, model)
         if isinstance(asked, web.Response):
             return asked
         try:
@@ -180,23 +163,3 @@ def _retry(connection: Connection, delivery: str, asked: Retry, now: datetime) -
 
 def _discard(connection: Connection, delivery: str, asked: Why, now: datetime) -> Amended | None:
     return amend.discard(connection, delivery, reason=asked.reason, now=now)
-
-
-async def _read(request: web.Request, model: type[_B]) -> _B | web.Response:
-    """The body as `model`; an empty one stands for an empty object. What is wrong with it is the answer."""
-    body = b""
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > _MOST_BODY:
-            return problem(413, "Too large", f"at most {_MOST_BODY} bytes are read here")
-    try:
-        return model.model_validate_json(body.strip() or b"{}")
-    except ValidationError as error:
-        wrong = [
-            {"field": ".".join(map(str, one["loc"])), "problem": one["msg"].removeprefix("Value error, ")}
-            for one in error.errors()
-        ]
-        listed = "; ".join(
-            f"{one['field']}: {one['problem']}" if one["field"] else one["problem"] for one in wrong
-        )
-        return problem(400, "Bad request", listed, problems=wrong)
