@@ -161,12 +161,7 @@ class _Loading:
             return None
         trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
         settings = _merged(settings, [part for part in parts if part is not None])
-        said: list[tuple[Path, Mapping[str, Any]]] = [(self._base / self._path.name, data)]
-        said += [(path, one.data) for path, one in rule_files.items()]
-        said += [
-            (tables.files[one.name], {"table": one.name, "rows": one.rows})
-            for one in sorted(tables.tables, key=attrgetter("name"))
-        ]
+        said = self._said(data, rule_files, tables)
         clean = Redactor(tuple(secrets.secrets)).clean
         kept = RuleSet.of(
             Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in said
@@ -188,6 +183,19 @@ class _Loading:
             trials=trials,
             sight=self.reader.sight,
         )
+
+    def _said(
+        self, data: Mapping[str, Any], rule_files: Mapping[Path, Document], tables: TableReader
+    ) -> list[tuple[Path, Mapping[str, Any]]]:
+        """What each file says; the main file first, lookup tables last and by name."""
+        return [
+            (self._base / self._path.name, data),
+            *((path, one.data) for path, one in rule_files.items()),
+            *(
+                (tables.files[one.name], {"table": one.name, "rows": one.rows})
+                for one in sorted(tables.tables, key=attrgetter("name"))
+            ),
+        ]
 
     def _compile(
         self, compiler: Compiler, written: Sequence[tuple[Document, Settings | RuleFile | None]]

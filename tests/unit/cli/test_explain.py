@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alertbridge.cli import example
+from alertbridge.cli.caller import Caller
 from alertbridge.cli.main import group
 
 PAYLOADS = Path("tests/payloads/alertmanager").resolve()
@@ -379,6 +380,31 @@ def test_an_event_is_asked_of_the_daemon(configuration: Path) -> None:
 
     assert result.exit_code == 1
     assert "no answer from http://127.0.0.1:9: " in str(result.exception)
+
+
+def test_a_stored_event_was_heard_when_it_was_received_unless_another_time_is_said(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
+    rules.write_text(
+        "rules: [{name: early, active: {hours: '03:00-04:00'}, drop: true}, {name: all, send: [elven]}]",
+        encoding="utf-8",
+    )
+    event: dict[str, Any] = {
+        "id": EVENT,
+        "source": "prod",
+        "received_at": "2026-01-01T03:30:00Z",
+        "outcome": "received",
+        "rules_hash": None,
+        "error": None,
+        "alerts": [],
+        "truncated": 0,
+        "body": json.dumps({"alerts": [firing(alertname="A")]}),
+    }
+    monkeypatch.setattr(Caller, "get", lambda *_: event)
+
+    assert "rule: early, which drops it" in explain(configuration, EVENT).output
+    assert "rule: all\n" in explain(configuration, EVENT, "--at", "2026-01-01T04:30:00Z").output
 
 
 @pytest.mark.parametrize("name", [EVENT[:-1], EVENT + "X", EVENT.lower(), "none.json"])
