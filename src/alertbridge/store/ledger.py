@@ -79,6 +79,7 @@ _OCCUPANTS = select(incidents).where(
     incidents.c.key.in_(bindparam("keys", expanding=True)),
     or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > bindparam("now")),
 )
+_OLDEST_DOUBT = (doubts.c.due_at, doubts.c.source, doubts.c.fingerprint)
 _MEMBERS = select(members).where(members.c.incident.in_(bindparam("incidents", expanding=True)))
 
 
@@ -109,7 +110,7 @@ def _members(connection: Connection, identifiers: Sequence[str]) -> list[Member]
 def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Alert]:
     """Doubted alerts whose time has come, oldest first."""
     rows = connection.execute(
-        select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(doubts.c.due_at).limit(most)
+        select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(*_OLDEST_DOUBT).limit(most)
     )
     return [_alert(row.alert) for row in rows]
 
@@ -119,7 +120,7 @@ def postpone_doubt(connection: Connection, *, now: datetime, until: datetime) ->
     row = connection.execute(
         select(doubts.c.source, doubts.c.fingerprint)
         .where(doubts.c.due_at <= now)
-        .order_by(doubts.c.due_at)
+        .order_by(*_OLDEST_DOUBT)
         .limit(1)
     ).first()
     if row is None:
