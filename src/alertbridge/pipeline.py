@@ -163,10 +163,9 @@ class Decider:
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
-        doubted = ledger.due_doubts(connection, now=now, most=most)
-        events = inbox.undecided(
-            connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
-        )
+        events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES, at_hand=self._at_hand)
+        doubted = ledger.due_doubts(connection, now=_heard_until(events, now), most=most)
+        events = events[: most - len(doubted)]
         inputs = [second_thought(bridge, alert, at=now) for alert in doubted]
         inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
@@ -207,10 +206,11 @@ class Decider:
         bridge, now = self.bridge, self._clock.now()
 
         def work(connection: Connection) -> list[Event] | AlertId:
-            doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
+            events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
+            due = _heard_until(events, now)
+            doubted = ledger.postpone_doubt(connection, now=due, until=now + _POSTPONED)
             if doubted is not None:
                 return doubted
-            events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
             rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
             named = bridge.rulebook.hash
             failed = [Decided(event.id, EventOutcome.FAILED, named, error=reason) for event in events]
@@ -304,6 +304,11 @@ def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
     plan = bridge.rulebook.plan(alert, at=at)
     heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
     return Input(None, (heard,), 0, timedelta(0), ())
+
+
+def _heard_until(waiting: list[Event], now: datetime) -> datetime:
+    """Until when everything accepted is heard; a doubt that ran out later waits, for a resolve may be among the rest."""
+    return waiting[0].received_at if waiting else now
 
 
 def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:

@@ -73,7 +73,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was last believed of an alert, whether or not an incident is open for it."""
+    """What was last believed of an alert, whether or not an incident is open for it.
+
+    `ends_at` is its last end, also while it fires again.
+    """
 
     alert: AlertId
     firing: bool
