@@ -35,6 +35,8 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
         name, sign, value = pair.partition("=")
         if not sign or not name.strip():
             raise click.BadParameter(f'"{pair}" is not NAME=VALUE')
+        if any("\ud800" <= sign <= "\udfff" for sign in pair):
+            raise click.BadParameter("not UTF-8, as every label is")
         pairs[name.strip()] = value.strip()
     return pairs
 

@@ -142,6 +142,7 @@ class _Loading:
         data, problems = choose_types(main)
         secrets = SecretReader(folders=self._folders)
         data = secrets.fill(main, Settings, data)
+        self.findings.hide(secrets.secrets)
         settings = self._validate(Settings, main, data)
         self.findings.add([*problems, *secrets.problems])
         tables = self._tables(main)
