@@ -69,6 +69,7 @@ class Chronicle:
         truncated: Counter[str] = Counter()
         alerts: Counter[tuple[str, str]] = Counter()
         matches: Counter[str] = Counter()
+        beats: Counter[str] = Counter()
         for decision in decisions:
             item = decision.input
             if item.event is not None:
@@ -77,6 +78,8 @@ class Chronicle:
             for heard in item.heard:
                 alerts[heard.alert.source, heard.alert.status.value] += 1
                 matches.update(heard.rules)
+                if heard.alert.firing:
+                    beats.update(heard.heartbeats)
             for rule, name, _ in item.failures:
                 self._metrics.template_failures.labels(rule, name).inc()
         for source, number in events.items():
@@ -87,6 +90,8 @@ class Chronicle:
             self._metrics.alerts.labels(source, status).inc(number)
         for rule, number in matches.items():
             self._metrics.rule_matches.labels(rule).inc(number)
+        for heartbeat, number in beats.items():
+            self._metrics.heartbeat_beats.labels(heartbeat).inc(number)
 
     def _tell(self, decision: Decision) -> None:
         item, changes = decision.input, decision.changes

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from alertbridge.config.document import Data, Document, Path
+from alertbridge.config.heartbeats import HeartbeatCompiler
 from alertbridge.config.rule_settings import RuleSettings
 from alertbridge.config.sends import TARGETS, SendReader
 from alertbridge.config.settings import Settings
@@ -119,7 +120,12 @@ def _when(reader: TemplateReader, path: Path, data: Mapping[str, Data]) -> All:
 
 
 def rulebook(
-    rules: tuple[Rule, ...], *, settings: Settings, destinations: Mapping[str, str], digest: str
+    rules: tuple[Rule, ...],
+    *,
+    settings: Settings,
+    destinations: Mapping[str, str],
+    digest: str,
+    beats: HeartbeatCompiler,
 ) -> Rulebook:
     """The rules with the catalogue and the destinations that they refer to."""
     return Rulebook(
@@ -131,4 +137,6 @@ def rulebook(
         },
         targets={name: TARGETS[kind] for name, kind in destinations.items()},
         hash=digest,
+        heartbeats=tuple(beats.heartbeats),
+        own=tuple(beats.own),
     )

@@ -16,7 +16,7 @@ advise      what works and is still worth a warning                advice.py, un
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -31,6 +31,7 @@ from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
+from alertbridge.config.heartbeats import HeartbeatCompiler, unknown_ping_destinations
 from alertbridge.config.kinds import choose_types, destination_types, words
 from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
@@ -45,6 +46,7 @@ from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret, Severity
+from alertbridge.rules.heartbeat import Heartbeat
 from alertbridge.rules.rule_set import Part, RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook
 from alertbridge.rules.severity import SeverityWords
@@ -146,9 +148,18 @@ class _Loading:
         rules = compiler.rules(main, settings.rules if settings else None)
         for document, part in zip(rule_files.values(), parts, strict=True):
             rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add([*named.problems, *compiler.problems])
-        self._check_reach([main, *rule_files.values()], rules)
-        self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
+        beats = HeartbeatCompiler(
+            main,
+            destinations=destinations,
+            severities=explained,
+            vocabulary=named.vocabulary,
+            rules=compiler.rule_names,
+        )
+        beats.compile(settings.heartbeats if settings else None)
+        self.findings.add([*named.problems, *compiler.problems, *beats.problems])
+        self.findings.add(unknown_ping_destinations(main))
+        self._check_reach([main, *rule_files.values()], rules, beats.heartbeats)
+        self._check_trials(main, rule_files.values(), rules=compiler.rule_names, heartbeats=beats.names)
         if settings is None or self.findings.all():
             return None
         trials = placed(main, settings.tests)
@@ -160,7 +171,7 @@ class _Loading:
         kept = RuleSet.of(
             Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in files.items()
         )
-        book = rulebook(rules, settings=settings, destinations=destinations, digest=kept.hash)
+        book = rulebook(rules, settings=settings, destinations=destinations, digest=kept.hash, beats=beats)
         return Configuration(
             settings=settings,
             rulebook=book,
@@ -169,21 +180,36 @@ class _Loading:
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
             warnings=self.findings.ordered(
-                (*advise([main, *rule_files.values()], settings, book), *named.unused(compiler.used))
+                (
+                    *advise([main, *rule_files.values()], settings, book),
+                    *named.unused(compiler.used | beats.used),
+                )
             ),
             secret_files=secrets.files,
             trials=trials,
             sight=self.reader.sight,
         )
 
-    def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
+    def _check_reach(
+        self, documents: Sequence[Document], rules: tuple[Rule, ...], heartbeats: Sequence[Heartbeat]
+    ) -> None:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
-        if not any(problem.field.startswith("rules") for problem in self.findings.all()):
-            self.findings.add(find_shadows(documents, rules))
+        if not any(problem.field.startswith(("rules", "heartbeats")) for problem in self.findings.all()):
+            self.findings.add(find_shadows(documents, rules, heartbeats=heartbeats))
 
-    def _check_trials(self, main: Document, rule_files: Iterable[Document], *, rules: Iterable[str]) -> None:
+    def _check_trials(
+        self,
+        main: Document,
+        rule_files: Iterable[Document],
+        *,
+        rules: Iterable[str],
+        heartbeats: Iterable[str],
+    ) -> None:
         checker = TrialChecker(
-            sources=words(main, "sources"), destinations=words(main, "destinations"), rules=rules
+            sources=words(main, "sources"),
+            destinations=words(main, "destinations"),
+            rules=rules,
+            heartbeats=heartbeats,
         )
         for document in (main, *rule_files):
             self.findings.add(checker.check(document))

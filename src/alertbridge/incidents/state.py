@@ -92,13 +92,17 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out."""
+    """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out.
+
+    `heartbeats` are those that it belongs to; then no rule was asked.
+    """
 
     alert: Alert
     rules: tuple[str, ...]
     intents: tuple[Intent, ...]
     dropped: bool = False
     doubted: bool = False
+    heartbeats: tuple[str, ...] = ()
 
 
 class Effect(StrEnum):

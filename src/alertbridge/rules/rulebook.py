@@ -13,6 +13,7 @@ from alertbridge.errors import RenderingFailed
 from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, Severity
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
+from alertbridge.rules.heartbeat import SELF, Heartbeat
 from alertbridge.rules.index import RuleIndex
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.subject import Subject
@@ -76,19 +77,21 @@ class Plan:
     """What the rules want for one alert.
 
     `rules` are the names of those that matched, in order. `failures` holds, by rule and field (`key`,
-    `severity` or `service`), a sentence for every template that failed and fell back.
+    `severity` or `service`), a sentence for every template that failed and fell back. An alert that belongs to
+    `heartbeats` is for them alone: no rule is asked.
     """
 
     rules: tuple[str, ...]
     dropped: bool
     intents: tuple[Intent, ...]
     failures: Mapping[tuple[str, str], str]
+    heartbeats: tuple[str, ...] = ()
 
 
 class Rulebook:
     """The rules with all that they refer to; `hash` names this state of the configuration.
 
-    Every destination that a rule sends to must be in `targets`. Raises TemplateError for a target's field
+    `own` are the rules for what alertbridge itself raises, which no other rule is asked for. Every destination that a rule sends to must be in `targets`. Raises TemplateError for a target's field
     whose default is no good template.
     """
 
@@ -100,11 +103,15 @@ class Rulebook:
         services: Mapping[str, Service],
         targets: Mapping[str, Target],
         hash: str,  # noqa: A002 - the word used for it everywhere
+        heartbeats: tuple[Heartbeat, ...] = (),
+        own: tuple[Rule, ...] = (),
     ) -> None:
         self._rules = rules
         self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
-        self._by_name = {rule.name: rule for rule in rules}
+        self._heartbeats = heartbeats
+        self._own = own
+        self._by_name = {rule.name: rule for rule in (*rules, *own)}
         self._words = SeverityWords(severities)
         self._reporting = {name: target.reporting for name, target in targets.items()}
         self._fields = {
@@ -121,12 +128,24 @@ class Rulebook:
         return self._rules
 
     @property
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """The heartbeats that are listened for."""
+        return self._heartbeats
+
+    @property
     def hash(self) -> str:
         """The name of this state of the configuration."""
         return self._hash
 
+    def asked_of(self, alert: Alert) -> tuple[Rule, ...]:
+        """The rules that may be for the alert: of what alertbridge itself raises, its own only."""
+        return self._own if alert.source == SELF else self._rules
+
     def plan(self, alert: Alert) -> Plan:
         """Which rules match, and what they want at which destination; templates that fail never stop it."""
+        heartbeats = tuple(one.name for one in self._heartbeats if one.is_beaten_by(alert))
+        if heartbeats:
+            return Plan((), dropped=False, intents=(), failures={}, heartbeats=heartbeats)
         subject = Subject(alert)
         matched: list[str] = []
         intents: dict[tuple[str, str], Intent] = {}
@@ -171,6 +190,9 @@ class Rulebook:
 
     def _matching(self, alert: Alert) -> Iterator[Rule]:
         """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
+        if alert.source == SELF:
+            yield from (rule for rule in self._own if rule.when.matches(alert))
+            return
         for position in self._index.candidates(alert):
             rule = self._rules[position]
             if rule.when.matches(alert):

@@ -68,6 +68,7 @@ _UNDECIDED = (
     .where(_WAITING, events.c.seq <= bindparam("last"))
     .order_by(events.c.seq)
 )
+_OLDEST_UNDECIDED = select(events.c.received_at).where(_WAITING).order_by(events.c.seq).limit(1)
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
 _ROWS = func.json_each(bindparam("rows")).table_valued("value", name="decided")
 _DECIDE = (
@@ -103,6 +104,12 @@ def undecided(connection: Connection, *, most: int, most_bytes: int) -> list[Eve
 def count_undecided(connection: Connection) -> int:
     """How many events wait to be decided."""
     return int(connection.scalar(_COUNT_UNDECIDED) or 0)
+
+
+def oldest_undecided(connection: Connection) -> datetime | None:
+    """When the event was received that has waited longest to be decided; None if none waits."""
+    found: datetime | None = connection.scalar(_OLDEST_UNDECIDED)
+    return found
 
 
 def mark(connection: Connection, decided: Sequence[Decided], *, now: datetime) -> None:

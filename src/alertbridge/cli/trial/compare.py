@@ -34,7 +34,8 @@ def compare(
     reporting: Mapping[str, Reporting],
 ) -> Iterator[Difference]:
     """Every difference between `expectation` and the alerts heard and messages said; `reporting` is by destination."""
-    if not heard and (expectation.rule, expectation.dropped, expectation.unmatched) != (None, None, None):
+    own = (expectation.rule, expectation.dropped, expectation.unmatched, expectation.heartbeat)
+    if not heard and own != (None,) * len(own):
         yield Difference("rule", "an alert", "no alert is heard here")
     yield from _verdicts(expectation, heard)
     for destination, expected in expectation.messages.items():
@@ -60,7 +61,10 @@ def _verdicts(expectation: TrialExpectation, heard: Sequence[Heard]) -> Iterator
             found[Difference("dropped", _text(expectation.dropped), _text(each.dropped), _because(each))] = (
                 None
             )
-        unmatched = not each.rules
+        if expectation.heartbeat is not None and each.heartbeats != expectation.heartbeat:
+            wanted, beaten = ", ".join(expectation.heartbeat), ", ".join(each.heartbeats)
+            found[Difference("heartbeat", wanted, beaten or "a beat of none", _because(each))] = None
+        unmatched = not each.rules and not each.heartbeats
         if expectation.unmatched is not None and unmatched is not expectation.unmatched:
             found[Difference("unmatched", _text(expectation.unmatched), _text(unmatched), _because(each))] = (
                 None
@@ -165,6 +169,8 @@ def _missing(actual: Said) -> str:
 
 
 def _because(heard: Heard) -> str:
+    if heard.heartbeats:
+        return f"a beat of the heartbeat {', '.join(heard.heartbeats)}: no rule is asked"
     return f"matched: {_names(heard.rules)}"
 
 
