@@ -92,11 +92,13 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path)
+        self._store = await Store.open(self._path, accepted=self._accepted)
         self._loops.begin("writer", self._store.run())
         await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._make_parts(settings)
-        self._runner = await listen(self._routes(settings), settings.server)
+        self._runner = await listen(
+            self._routes(settings), settings.server, short_cut=self._receiver.short_cut
+        )
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
@@ -231,18 +233,16 @@ class App:
             for name, carrier in self._fleet.couriers.items()
         }
 
-    def _accept(self, event: Event, said: Notification) -> asyncio.Future[None]:
-        stored = self._store.accept(event)
+    async def _accept(self, event: Event, said: Notification) -> None:
         self._decider.expect(event, said)
+        try:
+            await self._store.accept(event)
+        except Exception:
+            self._decider.forget(event)
+            raise
 
-        def done(stored: asyncio.Future[None]) -> None:
-            if stored.cancelled() or stored.exception() is None:
-                self._decider.wake()
-            else:
-                self._decider.forget(event)
-
-        stored.add_done_callback(done)
-        return stored
+    def _accepted(self) -> None:
+        self._decider.wake()
 
     async def _reload(self, *, force: bool) -> Reloaded:
         async with self._turn:

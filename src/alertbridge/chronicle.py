@@ -77,8 +77,9 @@ class Chronicle:
                 truncated[item.event.source] += item.truncated
             for heard in item.heard:
                 alerts[heard.alert.source, heard.alert.status.value] += 1
-                matches.update(heard.rules)
-                if heard.alert.firing:
+                for rule in heard.rules:
+                    matches[rule] += 1
+                if heard.heartbeats and heard.alert.firing:
                     beats.update(heard.heartbeats)
             for rule, name, _ in item.failures:
                 self._metrics.template_failures.labels(rule, name).inc()

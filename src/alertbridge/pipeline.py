@@ -47,9 +47,9 @@ _SMALL = 50  # alerts
 _CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
-_BREATH = timedelta(
-    milliseconds=20
-)  # between batches, so that under load they are large and requests come first
+_BREATH = timedelta(milliseconds=20)  # between batches, so that requests come first
+_FEW = 16  # events and doubts
+_LONG_BREATH = timedelta(milliseconds=100)  # under load: a batch costs as much as dozens of its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +104,19 @@ class Decider:
         self._posted = posted
         self._wake = asyncio.Event()
         self._closing = False
-        self._at_hand: dict[str, Notification] = {}
+        self._at_hand: dict[str, Event] = {}
+        self._said: dict[str, Notification] = {}
         self._most = _MOST_INPUTS
 
     def expect(self, event: Event, said: Notification) -> None:
         """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
         if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
-            self._at_hand[event.id] = said
+            self._at_hand[event.id] = event
+            self._said[event.id] = said
 
     def forget(self, event: Event) -> None:
         """It could not be stored after all."""
-        self._at_hand.pop(event.id, None)
+        self._take(event)
 
     def wake(self) -> None:
         """Something was stored."""
@@ -130,8 +132,8 @@ class Decider:
         while not self._closing:
             self._wake.clear()
             try:
-                if await self.run_once():
-                    await self._clock.sleep(_BREATH)
+                if decided := await self.run_once():
+                    await self._clock.sleep(breath(decided, self._most))
                 else:
                     await self._rest()
             except StoreBroken:
@@ -164,13 +166,19 @@ class Decider:
         span = _IDLE if due is None else min(_IDLE, max(timedelta(0), due - self._clock.now()))
         await rest(self._clock, span, until=self._wake)
 
+    def _take(self, event: Event) -> Notification | None:
+        self._at_hand.pop(event.id, None)
+        return self._said.pop(event.id, None)
+
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
         doubted = ledger.due_doubts(connection, now=now, most=most)
-        events = inbox.undecided(connection, most=most - len(doubted), most_bytes=_MOST_BYTES)
+        events = inbox.undecided(
+            connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
+        )
         inputs = [second_thought(bridge, alert) for alert in doubted]
-        inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
+        inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
         self._hear_heartbeats(inputs)
@@ -243,6 +251,19 @@ class Decider:
             self._posted()
 
 
+def read(feed: Feed, event: Event) -> Notification:
+    """What the body of an event says. Raises MalformedBody."""
+    if not event.inferred:
+        return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
+    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+
+
+def breath(decided: int, most: int) -> timedelta:
+    """How long to wait for more: not long while it is calm, nor when there was more than one batch could hold."""
+    return _LONG_BREATH if _FEW <= decided < most else _BREATH
+
+
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
     """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
@@ -254,11 +275,9 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        parser = _CONCLUDED if event.inferred else feed.parser
-        said = parser.parse(event.body, source=event.source, received_at=event.received_at)
+        said = read(feed, event)
     heard, failures = [], []
-    alerts = [replace(alert, inferred=True) for alert in said.alerts] if event.inferred else said.alerts
-    for alert in alerts:
+    for alert in said.alerts:
         plan = bridge.rulebook.plan(alert)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped, heartbeats=plan.heartbeats))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]

@@ -79,7 +79,7 @@ class Caller:
             raise Unanswered("\n  ".join([reason, *answer.get("matches", [])]))
         return answer
 
-    def items(self, path: str, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
+    def items(self, path: str, /, *, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
         """Everything that a listing holds, or the first `most` of it, page by page. Raises Unanswered."""
         cursor: str | None = ""
         while cursor is not None and (most is None or most > 0):

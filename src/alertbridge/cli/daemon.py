@@ -43,7 +43,7 @@ class Daemon:
 
     def items(self, path: str, most: int, **query: str) -> list[dict[str, Any]]:
         """The first `most` items of a listing."""
-        return self._answered(lambda: list(self._caller.items(path, most, **query)))
+        return self._answered(lambda: list(self._caller.items(path, most=most, **query)))
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What it answers to `body`."""

@@ -10,6 +10,7 @@ from alertbridge import __version__
 from alertbridge.cli.amend import complete, discard, retry, skip
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
+from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, destinations, events, incidents
@@ -52,7 +53,7 @@ def group() -> None:
 deliveries.add_command(retry)
 deliveries.add_command(discard)
 _COMMANDS: tuple[click.Command, ...] = (
-    *(init, check, test, explain, serve, reload),
+    *(init, check, test, explain, diff, serve, reload),
     *(trace, incidents, deliveries, events, destinations, complete, skip, audit, rules),
     *(simulate, demo, schema),
 )

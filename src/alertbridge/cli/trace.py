@@ -112,7 +112,7 @@ _STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "o
 
 
 def _moment(text: str) -> str:
-    return f"{text[:10]} {text[11:19]}Z"
+    return f"{text[:19]}Z"
 
 
 def _time(text: str) -> str:

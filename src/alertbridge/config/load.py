@@ -111,6 +111,11 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     return configuration
 
 
+def documents(path: Path, *, environ: Mapping[str, str]) -> tuple[Document, ...]:
+    """The main file at `path` and its rule files, with the place of everything in them; none that cannot be read."""
+    return _Loading(path, environ).documents()
+
+
 def json_schema() -> dict[str, JSON]:
     """The JSON Schema of a main file; a rule file holds `rules`, `defaults`, `templates` and `tests` only."""
     return describe()
@@ -189,6 +194,11 @@ class _Loading:
             trials=trials,
             sight=self.reader.sight,
         )
+
+    def documents(self) -> tuple[Document, ...]:
+        """The files, as they are written."""
+        main = self._read(self._path, str(self._path), MAIN)
+        return () if main is None else (main, *self._rule_files(main).values())
 
     def _check_reach(
         self, documents: Sequence[Document], rules: tuple[Rule, ...], heartbeats: Sequence[Heartbeat]

@@ -14,7 +14,7 @@ from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
 COMMANDS = [
-    *("init", "check", "test", "explain", "serve", "reload"),
+    *("init", "check", "test", "explain", "diff", "serve", "reload"),
     *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit", "rules"),
     *("simulate", "demo", "schema"),
 ]
