@@ -46,6 +46,7 @@ class Chronicle:
     def decided(self, decisions: Sequence[Decision]) -> None:
         """A batch was decided: events, and doubts that ran out."""
         self._count(decisions)
+        self._count_beats(decisions)
         for decision in decisions:
             self._tell(decision)
 
@@ -69,7 +70,6 @@ class Chronicle:
         truncated: Counter[str] = Counter()
         alerts: Counter[tuple[str, str]] = Counter()
         matches: Counter[str] = Counter()
-        beats: Counter[str] = Counter()
         for decision in decisions:
             item = decision.input
             if item.event is not None:
@@ -79,8 +79,6 @@ class Chronicle:
                 alerts[heard.alert.source, heard.alert.status.value] += 1
                 for rule in heard.rules:
                     matches[rule] += 1
-                if heard.heartbeats and heard.alert.firing:
-                    beats.update(heard.heartbeats)
             for rule, name, _ in item.failures:
                 self._metrics.template_failures.labels(rule, name).inc()
         for source, number in events.items():
@@ -91,8 +89,11 @@ class Chronicle:
             self._metrics.alerts.labels(source, status).inc(number)
         for rule, number in matches.items():
             self._metrics.rule_matches.labels(rule).inc(number)
-        for heartbeat, number in beats.items():
-            self._metrics.heartbeat_beats.labels(heartbeat).inc(number)
+
+    def _count_beats(self, decisions: Sequence[Decision]) -> None:
+        for heard in (one for decision in decisions for one in decision.input.heard if one.heartbeats):
+            for name in heard.heartbeats if heard.alert.firing else ():
+                self._metrics.heartbeat_beats.labels(name).inc()
 
     def _tell(self, decision: Decision) -> None:
         item, changes = decision.input, decision.changes

@@ -10,8 +10,8 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.destination_settings import DestinationSettings
-from alertbridge.config.refuse import expected, refused
 from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
+from alertbridge.config.refuse import expected, refused
 from alertbridge.config.rule_settings import (
     DefaultsSettings,
     RuleSettings,

@@ -65,7 +65,7 @@ class Pinger:
         self._log = structlog.get_logger().bind()
 
     def close(self) -> None:
-        """Let `run` end when the calls under way have."""
+        """Let `run` end, and wait for no answer."""
         self._stop.set()
 
     async def run(self) -> None:
@@ -75,6 +75,8 @@ class Pinger:
             await rest(self._clock, _EVERY, until=self._stop)
             for name in [name for name, call in self._calls.items() if call.done()]:
                 self._calls.pop(name).result()
+        for call in self._calls.values():
+            call.cancel()
         await asyncio.gather(*self._calls.values(), return_exceptions=True)
 
     def run_once(self) -> list[asyncio.Task[None]]:

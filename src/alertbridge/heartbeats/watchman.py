@@ -61,7 +61,8 @@ class Watchman:
         self._beats: dict[str, datetime] = {}
         self._listened = 0.0
         self._looked = clock.monotonic()
-        self._kept = 0.0
+        self._kept: list[Kept] = []
+        self._kept_at = 0.0
         self._stop = asyncio.Event()
         self._log = structlog.get_logger().bind()
 
@@ -79,7 +80,7 @@ class Watchman:
 
     async def start(self) -> None:
         """Remember what an earlier run has kept; listening begins now."""
-        kept = await self._store.read(heartbeats.load)
+        self._kept = kept = await self._store.read(heartbeats.load)
         self._pulses = tended(
             {one.name: Pulse(None, 0.0, one.last_beat, one.silent_since) for one in kept},
             self._configured(),
@@ -97,7 +98,7 @@ class Watchman:
             await self.run_once()
             await rest(self._clock, _EVERY, until=self._stop)
         with suppress(StoreError):
-            await self._store.write(self._keep)
+            await self._store.write(lambda connection: heartbeats.keep(connection, _kept(self._pulses)))
 
     async def run_once(self) -> tuple[Conclusion, ...]:
         """Look once, and return what has turned."""
@@ -110,11 +111,10 @@ class Watchman:
         try:
             if seen.conclusions or gone:
                 seen = await self._store.write(lambda connection: self._conclude(connection, gone))
-                self._kept = self._listened
-            elif seen.pulses != before and self._listened - self._kept >= _KEEP_EVERY:
-                self._kept = self._listened
-                self._pulses = seen.pulses
-                await self._store.write(self._keep)
+                self._note_kept(seen.pulses)
+            elif self._listened - self._kept_at >= _KEEP_EVERY and _kept(seen.pulses) != self._kept:
+                await self._store.write(lambda connection: heartbeats.keep(connection, _kept(seen.pulses)))
+                self._note_kept(seen.pulses)
         except StoreBroken:
             raise
         except StoreError as error:  # then no beat could be stored either
@@ -149,8 +149,8 @@ class Watchman:
         heartbeats.keep(connection, _kept(seen.pulses))
         return seen
 
-    def _keep(self, connection: Connection) -> None:
-        heartbeats.keep(connection, _kept(self._pulses))
+    def _note_kept(self, pulses: Mapping[str, Pulse]) -> None:
+        self._kept, self._kept_at = _kept(pulses), self._listened
 
     def _report(self, conclusions: Iterable[tuple[Conclusion, Event]]) -> None:
         for conclusion, event in conclusions:

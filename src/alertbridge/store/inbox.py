@@ -43,7 +43,7 @@ def conclude(connection: Connection, event: Event) -> None:
             received_at=event.received_at,
             body=event.body,
             outcome=EventOutcome.RECEIVED.value,
-            inferred=event.inferred,
+            inferred=event.inferred or None,
         )
     )
 
