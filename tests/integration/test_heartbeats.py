@@ -12,9 +12,13 @@ from typing_extensions import override
 
 from alertbridge.chronicle import Chronicle
 from alertbridge.errors import StoreError
+from alertbridge.foresight import foresee
 from alertbridge.heartbeats.silence import Turn
 from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.model import Event
+from alertbridge.operate.guard import Guard
+from alertbridge.operate.heartbeats_page import HeartbeatsPage
+from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.parts import bridge
 from alertbridge.pipeline import Decider
 from alertbridge.store import heartbeats, listings
@@ -23,6 +27,7 @@ from alertbridge.store.store import Store
 from tests.integration.test_pipeline import House
 from tests.support.clock import ManualClock
 from tests.support.configuration import configure
+from tests.support.stock import serving
 
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
@@ -295,3 +300,62 @@ async def test_while_the_database_takes_no_writes_nobody_is_called_silent(
     assert [entry["event"] for entry in logs] == ["heartbeat.unkept"]
     assert await watch.pass_time(3 * MINUTE - SECOND) == []
     assert await watch.pass_time(SECOND) == [Turn.SILENT]
+
+
+async def test_operators_see_every_heartbeat_and_what_its_silence_opened(watch: Watch) -> None:
+    page = HeartbeatsPage(
+        store=watch.store, pulses=watch.watchman.pulses, guard=Guard(token=None, loopback=True)
+    )
+    metrics = MetricsPage(
+        store=watch.store,
+        couriers={},
+        pulses=watch.watchman.pulses,
+        clock=watch.clock,
+        metrics=watch.metrics,
+    )
+    async with serving(*page.routes(), *metrics.routes()) as client:
+
+        async def ask() -> dict[str, object]:
+            async with client.get("/api/v1/heartbeats") as answer:
+                (item,) = (await answer.json())["items"]
+            return dict(item)
+
+        async def metric(name: str) -> list[float]:
+            async with client.get("/metrics") as answer:
+                lines = (await answer.text()).splitlines()
+            start = f'alertbridge_{name}{{heartbeat="watchdog"}} '
+            return [float(line.removeprefix(start)) for line in lines if line.startswith(start)]
+
+        assert (await ask())["last_beat"] is None
+        assert await metric("heartbeat_last_seconds") == []
+        await watch.beat()
+        await watch.pass_time(2 * MINUTE)
+        assert await ask() == {
+            "name": "watchdog",
+            "every": "1m",
+            "grace": "2m",
+            "last_beat": "2026-01-01T12:00:00Z",
+            "silent": False,
+            "silent_since": None,
+            "incidents": [],
+        }
+        assert (await metric("heartbeat_silent"), await metric("heartbeat_last_seconds")) == ([0], [120])
+        await watch.pass_time(2 * MINUTE)
+        (incident,) = await watch.rows("incidents")
+        seen = await ask()
+        assert (seen["silent"], seen["incidents"]) == (True, [incident["id"]])
+        assert await metric("heartbeat_silent") == [1]
+        async with client.get("/api/v1/heartbeats?state=silent") as answer:
+            assert answer.status == 400
+
+
+async def test_what_alertbridge_raised_can_be_explained(watch: Watch) -> None:
+    await watch.pass_time(4 * MINUTE)
+    (row,) = await watch.rows("events")
+    body = bytes(row["body"])  # type: ignore[call-overload]
+
+    seen = foresee(watch.decider.bridge, body, source="alertbridge", received_at=watch.clock.now())
+
+    (fate,) = seen.fates
+    assert [one.rule for one in fate.verdicts] == ["heartbeat watchdog"]
+    assert [one.intent.key for one in fate.tellings] == [KEY]

@@ -27,9 +27,10 @@ def describe() -> dict[str, Any]:
     schema: dict[str, Any] = Settings.model_json_schema()
     schema["title"] = "alertbridge configuration"
     schema["$defs"]["SendSettings"]["properties"] |= _fields()
-    rule = schema["$defs"]["RuleSettings"]
-    rule["properties"]["send"] |= _both_forms(rule["properties"]["send"])
-    del rule["properties"]["send"]["type"], rule["properties"]["send"]["additionalProperties"]
+    for sending in ("RuleSettings", "HeartbeatSettings"):
+        send = schema["$defs"][sending]["properties"]["send"]
+        send |= _both_forms(send)
+        del send["type"], send["additionalProperties"]
     _describe_tests(schema["$defs"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -56,7 +56,8 @@ def _verdicts(expectation: TrialExpectation, heard: Sequence[Heard]) -> Iterator
     found: dict[Difference, None] = {}
     for each in heard:
         if expectation.rule is not None and each.rules != expectation.rule:
-            found[Difference("rule", _names(expectation.rule), _names(each.rules))] = None
+            note = _because(each) if each.heartbeats else ""
+            found[Difference("rule", _names(expectation.rule), _names(each.rules), note)] = None
         if expectation.dropped is not None and each.dropped is not expectation.dropped:
             found[Difference("dropped", _text(expectation.dropped), _text(each.dropped), _because(each))] = (
                 None
