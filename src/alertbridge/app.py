@@ -40,6 +40,7 @@ from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
 from alertbridge.operate.rules_page import RulesPage
+from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back, pings
 from alertbridge.pipeline import Decider
@@ -227,6 +228,7 @@ class App:
             clock=self._clock,
             guard=self._guard,
         )
+        stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
             store=self._store,
             couriers=self._fleet.couriers,
@@ -245,7 +247,7 @@ class App:
             clean=self._redactor.clean,
         )
         beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
-        parts = (self._receiver, self._health, page, reload, admin, actions, rules, explain, beats)
+        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain, beats)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:

@@ -18,6 +18,8 @@ from alertbridge.errors import StoreFull
 from alertbridge.heartbeats.pinger import Ping, Pinger
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
+from alertbridge.store import stops
+from alertbridge.store.stops import Stop
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
 from tests.support.stock import MINUTE, Stock
@@ -101,6 +103,16 @@ async def test_it_is_not_called_while_a_destination_is_paused_and_that_is_said_o
         ("ping.resumed", None),
     ]
     assert outside.counted("withheld") == 3
+
+
+async def test_a_destination_that_is_stopped_by_hand_stops_it_too(outside: Outside) -> None:
+    stop = Stop("elven", "somebody", "maintenance", outside.stock.clock.now())
+    await outside.stock.store.write(lambda connection: stops.stop(connection, stop))
+    with capture_logs() as logs:
+        assert await outside.minute() == 0
+    assert logs[0]["reasons"] == ["elven is paused by hand"]
+    await outside.stock.store.write(lambda connection: stops.lift(connection, "elven"))
+    assert await outside.minute() == 1
 
 
 async def test_only_the_destinations_that_it_names_count(outside: Outside) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from alertbridge.deliver.transport import Route, Transport
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Response, Secret
-from alertbridge.store import heartbeats, inbox
+from alertbridge.store import heartbeats, inbox, stops
 from alertbridge.store.store import Store
 
 _EVERY = timedelta(seconds=1)
@@ -119,17 +119,18 @@ class Pinger:
                 reasons.append(f"{each} is paused: {courier.standing.pause.reason}")
         now = self._clock.now()
 
-        def look(connection: Connection) -> tuple[set[str], datetime | None]:
+        def look(connection: Connection) -> tuple[Collection[str], set[str], datetime | None]:
             heartbeats.note_call(connection, name, now=now)
             late = heartbeats.late_destinations(connection, before=now - ping.max_wait)
-            return late, inbox.oldest_undecided(connection)
+            return stops.find(connection), late, inbox.oldest_undecided(connection)
 
         try:
-            late, oldest = await self._store.write(look)
+            stopped, late, oldest = await self._store.write(look)
         except StoreBroken:
             raise
         except StoreError as error:
             return (*reasons, f"the database takes no writes: {error}")
+        reasons += [f"{each} is paused by hand" for each in wanted if each in stopped]
         reasons += [f"a message to {each} waits too long" for each in wanted if each in late]
         if oldest is not None and oldest < now - ping.max_wait:
             reasons.append("an event waits too long to be decided")

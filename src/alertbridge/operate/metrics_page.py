@@ -14,7 +14,7 @@ from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
 from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
-from alertbridge.operate.survey import Survey, survey
+from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.store.schema import ALIVE_STATES
 from alertbridge.store.store import Store
 
@@ -66,7 +66,8 @@ class MetricsPage:
         _replace(metrics.held, census.held)
         _replace(
             metrics.destination_paused,
-            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None},
+            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None}
+            | {(name, STOPPED): 1 for name in names if name in seen.stops},
         )
         _replace(
             metrics.rate_budget,

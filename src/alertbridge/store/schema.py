@@ -317,3 +317,13 @@ pings = Table(
     Column("name", Text, primary_key=True),
     Column("called_at", Instant, nullable=False),
 )
+
+# Destinations that an operator has stopped.
+stops = Table(
+    "stops",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)
