@@ -147,6 +147,12 @@ async def test_silence_opens_an_incident_once_and_a_beat_closes_it(watch: Watch)
     assert incident["opened_at"] == 1767268801000000
 
 
+async def test_no_heartbeat_takes_what_alertbridge_itself_raises(watch: Watch) -> None:
+    watch.reload(RULES.replace("alertname = Watchdog", "severity = critical"))
+    assert await watch.pass_time(4 * MINUTE) == [Turn.SILENT]
+    assert await watch.said() == [("alarmed", KEY)]
+
+
 async def test_an_event_says_why_it_was_concluded(watch: Watch) -> None:
     await watch.beat()
     await watch.pass_time(4 * MINUTE)
@@ -199,6 +205,7 @@ async def test_a_silence_outlives_a_restart_and_is_told_once(watch: Watch) -> No
 
 async def test_a_daemon_that_was_stopped_for_a_while_does_not_take_that_for_silence(watch: Watch) -> None:
     await watch.beat()
+    await watch.pass_time(SECOND)
     watch.clock.advance(HOUR)
     assert await watch.pass_time(2 * MINUTE) == []
     await watch.beat()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from aiohttp import web
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
 from alertbridge.deliver.courier import Courier
@@ -19,6 +19,7 @@ from alertbridge.heartbeats.pinger import Ping, Pinger
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.store import stops
+from alertbridge.store.schema import pings
 from alertbridge.store.stops import Stop
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
@@ -89,6 +90,15 @@ async def test_it_is_called_as_often_as_it_says(outside: Outside) -> None:
     outside.stock.clock.advance(30 * SECOND)
     assert outside.pinger.run_once() == []
     assert outside.counted("called") == 3
+
+
+async def test_every_call_is_written_down_before_it_is_made(outside: Outside) -> None:
+    def look(connection: Connection) -> list[tuple[str, datetime]]:
+        return [(row.name, row.called_at) for row in connection.execute(select(pings))]
+
+    for _ in range(2):
+        await outside.minute()
+        assert await outside.stock.store.read(look) == [("outside", outside.stock.clock.now())]
 
 
 async def test_it_is_not_called_while_a_destination_is_paused_and_that_is_said_once(outside: Outside) -> None:
