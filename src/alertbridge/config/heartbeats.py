@@ -25,8 +25,7 @@ _SECTION = "heartbeats"
 class HeartbeatCompiler:
     """Compiles the heartbeats of the main file; collects their `problems` and the named templates `used`.
 
-    `destinations` leads from names to types; `severities` are the words explained under that name; `rules` are the names
-    of the rules, which no heartbeat's own rule may have.
+    `destinations` leads from names to types; `severities` are the words explained under that name.
     """
 
     def __init__(
@@ -36,13 +35,12 @@ class HeartbeatCompiler:
         destinations: Mapping[str, str],
         severities: tuple[str, ...],
         vocabulary: Vocabulary,
-        rules: Sequence[str],
     ) -> None:
         self.heartbeats: list[Heartbeat] = []
         self.own: list[Rule] = []
         self._reader = TemplateReader(document, vocabulary)
         self._sends = SendReader(reader=self._reader, destinations=destinations, severities=severities)
-        self._rules = rules
+        self._rules: Sequence[str] = ()
         self._names: dict[str, int] = {}
 
     @property
@@ -60,8 +58,12 @@ class HeartbeatCompiler:
         """The templates that they use by name."""
         return self._reader.used
 
-    def compile(self, settings: Sequence[HeartbeatSettings] | None) -> None:
-        """Read all; `settings` is None because the file did not validate."""
+    def compile(self, settings: Sequence[HeartbeatSettings] | None, *, rules: Sequence[str]) -> None:
+        """Read all; `settings` is None because the file did not validate.
+
+        `rules` are the names of the rules, which no heartbeat's own rule may have.
+        """
+        self._rules = rules
         for path, data in _entries(self._reader.document):
             self._check_name((*path, "name"), data.get("name"))
             when = self._when((*path, "when"), data)

@@ -31,6 +31,11 @@ def describe() -> dict[str, Any]:
         send = schema["$defs"][sending]["properties"]["send"]
         send |= _both_forms(send)
         del send["type"], send["additionalProperties"]
+    rule = schema["$defs"]["RuleSettings"]
+    active = rule["properties"]["active"]
+    window = active.pop("items")
+    several = {"type": active.pop("type"), "items": window, "minItems": 1}
+    active["anyOf"] = [window, several]
     _describe_tests(schema["$defs"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

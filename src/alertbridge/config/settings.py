@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
+from alertbridge.config.lookup_settings import LookupSettings, TableName
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.rule_settings import (
     DefaultsSettings,
@@ -244,6 +245,11 @@ class Settings(Section):
         default_factory=dict,
         description="URLs that are called only while deliveries really succeed.",
         examples=[{"healthchecks": {"url_file": "ping-url"}}],
+    )
+    lookup: dict[TableName, LookupSettings] = Field(
+        default_factory=dict,
+        description="Tables that templates look values up in, as `lookup.NAME.COLUMN`.",
+        examples=[{"owners": {"file": "owners.csv", "by": "service"}}],
     )
     rules_files: tuple[Text, ...] = Field(
         (),

@@ -104,6 +104,11 @@ class Heard:
     doubted: bool = False
     heartbeats: tuple[str, ...] = ()
 
+    @property
+    def unmatched(self) -> bool:
+        """Whether no rule says what becomes of it, though some may have set values."""
+        return not (self.intents or self.dropped or self.heartbeats)
+
 
 class Effect(StrEnum):
     """What one heard alert did to one incident, in the words shown to operators."""
@@ -122,7 +127,7 @@ class Effect(StrEnum):
 class Verdict:
     """What became of one heard alert: the audit's answer to "what did you do with it".
 
-    `note` explains an empty `effects`: `dropped`, `unmatched`, `doubted`, `already resolved`, ...
+    `note` explains an empty `effects`: `dropped`, `no rule matches`, `doubted`, `already resolved`, ...
     """
 
     alert: AlertId
