@@ -22,6 +22,8 @@ from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.fleet import Fleet
 from alertbridge.errors import ConfigurationError, Problem
+from alertbridge.heartbeats.pinger import Pinger
+from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
@@ -30,6 +32,7 @@ from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
+from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
@@ -39,7 +42,7 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
-from alertbridge.parts import bridge, courier, endpoints, longest_look_back
+from alertbridge.parts import bridge, courier, endpoints, longest_look_back, pings
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
 from alertbridge.store import rule_sets, stranded
@@ -104,6 +107,9 @@ class App:
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
+        await self._watchman.start()
+        self._loops.begin("watchman", self._watchman.run())
+        self._loops.begin("pinger", self._pinger.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -143,8 +149,10 @@ class App:
             await self._runner.cleanup()
         self._decider.close()
         self._pruner.close()
+        self._watchman.close()
+        self._pinger.close()
         self._fleet.close()
-        await self._loops.end("watcher", "decider", "pruner", *self._fleet.loops)
+        await self._loops.end("watcher", "decider", "pruner", "watchman", "pinger", *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -164,6 +172,13 @@ class App:
             begin=self._loops.begin,
             end=self._loops.end,
         )
+        self._watchman = Watchman(
+            store=self._store,
+            configured=lambda: self._decider.bridge.rulebook.heartbeats,
+            clock=self._clock,
+            new_id=self._new_id,
+            concluded=self._wake_decider,
+        )
         self._decider = Decider(
             store=self._store,
             bridge=bridge(self.configuration),
@@ -171,6 +186,15 @@ class App:
             new_id=self._new_id,
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
+            beat=self._watchman.hear,
+        )
+        self._pinger = Pinger(
+            store=self._store,
+            configured=lambda: pings(self.configuration.settings),
+            couriers=self._fleet.couriers,
+            dead=self._loops.dead,
+            clock=self._clock,
+            metrics=self.metrics,
         )
         self._pruner = Pruner(
             store=self._store,
@@ -190,6 +214,9 @@ class App:
             metrics=self.metrics,
         )
 
+    def _wake_decider(self) -> None:
+        self._decider.wake()
+
     def _routes(self, settings: Settings) -> list[web.RouteDef]:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
         self._stations = self._stations_of(settings)
@@ -203,7 +230,11 @@ class App:
         )
         stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
-            store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
+            store=self._store,
+            couriers=self._fleet.couriers,
+            pulses=self._watchman.pulses,
+            clock=self._clock,
+            metrics=self.metrics,
         )
         reload = ReloadPage(reload=self.reload, guard=self._guard)
         rules = RulesPage(
@@ -215,7 +246,8 @@ class App:
             clock=self._clock,
             clean=self._redactor.clean,
         )
-        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain)
+        beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
+        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain, beats)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:

@@ -15,7 +15,7 @@ deciding itself is pure, and nothing of it is seen by anyone before all of it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.rules.heartbeat import SELF
 from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
@@ -59,6 +60,9 @@ class Feed:
     stale_window: timedelta
 
 
+_OWN_FEED = Feed(Alertmanager(), timedelta(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """What the configuration says about deciding: replaced whole, so that no event meets half of two.
@@ -71,6 +75,10 @@ class Bridge:
     rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
+
+    def feed(self, source: str) -> Feed | None:
+        """The source of this name, be it alertbridge itself; None if it is not configured."""
+        return _OWN_FEED if source == SELF else self.feeds.get(source)
 
 
 class Decider:
@@ -85,8 +93,10 @@ class Decider:
         new_id: Callable[[], str],
         chronicle: Chronicle,
         posted: Callable[[], None],
+        beat: Callable[[Iterable[str], datetime], None] | None = None,
     ) -> None:
         self.bridge = bridge
+        self._beat = beat
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -170,6 +180,7 @@ class Decider:
         inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
+        self._hear_heartbeats(inputs)
         rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
@@ -198,6 +209,15 @@ class Decider:
         postings.store(connection)
         inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
         return decisions
+
+    def _hear_heartbeats(self, inputs: Iterable[Input]) -> None:
+        """Tell of every beat as soon as it is read, whatever becomes of this batch: its body is on disk."""
+        if self._beat is None:
+            return
+        for item in inputs:
+            for one in item.heard:
+                if one.heartbeats and one.alert.firing and item.event and not item.event.inferred:
+                    self._beat(one.heartbeats, item.event.received_at)
 
     async def _set_aside(self, error: Exception) -> int:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
@@ -249,7 +269,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
 
     Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
     """
-    feed = bridge.feeds.get(event.source)
+    feed = bridge.feed(event.source)
     if feed is None:
         raise AlertbridgeError(
             f"source {event.source} is no longer configured; add it again to decide this event"
@@ -259,7 +279,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
     heard, failures = [], []
     for alert in said.alerts:
         plan = bridge.rulebook.plan(alert, at=event.received_at)
-        heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
+        heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped, heartbeats=plan.heartbeats))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
 
@@ -302,7 +322,7 @@ def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: dat
 def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
     """The input that a doubt is when it has run out: the alert, and what the rules want for it at that time."""
     plan = bridge.rulebook.plan(alert, at=at)
-    heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
+    heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True, heartbeats=plan.heartbeats)
     return Input(None, (heard,), 0, timedelta(0), ())
 
 

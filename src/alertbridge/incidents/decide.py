@@ -278,6 +278,8 @@ class _Draft:
         self._known[alert.id] = Known(alert.id, firing, starts_at, ends_at, self._now)
 
     def _judge(self, heard: Heard, effects: list[tuple[str, Effect]], otherwise: str) -> None:
+        if heard.heartbeats:
+            otherwise = f"heartbeat {', '.join(heard.heartbeats)}"
         note = "" if effects else otherwise
         self._verdicts.append(
             Verdict(heard.alert.id, heard.alert.status.value, heard.rules, tuple(effects), note)

@@ -82,6 +82,6 @@ def _source(request: web.Request, bridge: Bridge) -> str:
         raise BadQuery("source", "given more than once", names)
     if not given and len(names) != 1:
         raise BadQuery("source", "say which source the body comes from", names)
-    if given and given[0] not in names:
+    if given and bridge.feed(given[0]) is None:
         raise BadQuery("source", f'no source is called "{given[0]}"', names)
     return given[0] if given else names[0]
