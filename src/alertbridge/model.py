@@ -137,13 +137,17 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body; or, where `inferred` says why, what was concluded without one, in Alertmanager's shape."""
+    """One accepted request body, or what nobody posted, in Alertmanager's shape: `inferred` or `adopted` says why.
+
+    `inferred` was concluded; `adopted` was read from a peer of the source, which does list these alerts as firing.
+    """
 
     id: str
     source: str
     received_at: datetime
     body: bytes
     inferred: str = ""
+    adopted: str = ""
 
 
 @dataclass(frozen=True, slots=True)
