@@ -19,7 +19,7 @@ _EVERY = timedelta(minutes=10)
 class Pruner:
     """Deletes events older than `events`; deliveries, closed incidents and quiet alerts older than `deliveries`.
 
-    Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
+    A rule set goes when nothing names it and twenty others were loaded after it. Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
     looks: the attempts it counts are kept that long, however short `deliveries` is.
     """
 
@@ -63,6 +63,7 @@ class Pruner:
             "deliveries": (retention.DELIVERIES, max(self._deliveries, self.window)),
             "incidents": (retention.INCIDENTS, self._deliveries),
             "alerts": (retention.ALERTS, self._deliveries),
+            "rule_sets": (retention.RULE_SETS, timedelta(0)),  # last, when all that names them is gone
         }
         counts = {name: await self._prune(kind, now - age) for name, (kind, age) in ages.items()}
         if any(counts.values()):
