@@ -122,6 +122,11 @@ class Alert:
         return AlertId(self.source, self.fingerprint)
 
     @property
+    def unlabelled(self) -> bool:
+        """Whether its labels are not known, since its end was concluded: then no rule can be asked of it."""
+        return self.inferred and not self.labels
+
+    @property
     def firing(self) -> bool:
         """Whether the source says that the alert fires."""
         return self.status is AlertStatus.FIRING
@@ -129,10 +134,14 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What one request body says: its alerts in body order, and how many it admits to have left out."""
+    """What one request body says: its alerts in body order, and how many it admits to have left out.
+
+    `receiver` is how the source calls whom it tells this; empty where it has no word for that.
+    """
 
     alerts: tuple[Alert, ...]
     truncated: int = 0
+    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

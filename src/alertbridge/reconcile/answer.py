@@ -132,7 +132,11 @@ def _first(error: ValidationError) -> str:
     """Where and what is wrong, with nothing of what was there."""
     (found, *_) = error.errors(include_input=False, include_url=False, include_context=False)
     place = ".".join(str(step) for step in found["loc"][:_STEPS])
-    return f"{place}: {_SAID.get(found['type'], 'unexpected')}" if place else _SAID.get(found["type"], "unexpected")
+    return (
+        f"{place}: {_SAID.get(found['type'], 'unexpected')}"
+        if place
+        else _SAID.get(found["type"], "unexpected")
+    )
 
 
 _STEPS = 4

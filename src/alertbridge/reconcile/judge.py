@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from alertbridge.incidents.beliefs import Beliefs, Believed
 from alertbridge.model import instant
 from alertbridge.reconcile.answer import Answer, Listed, Told
 
@@ -33,30 +34,6 @@ class Conclusion(StrEnum):
     OLD_NEWS = "old_news"
     STALE = "stale"
     ADOPTED = "adopted"
-
-
-@dataclass(frozen=True, slots=True)
-class Believed:
-    """An alert that fires in an open incident, as far as is known."""
-
-    fingerprint: str
-    starts_at: datetime
-    last_seen: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Beliefs:
-    """What is believed of the alerts of one source.
-
-    `open` are those that fire in open incidents. `firing` are believed to fire though no incident is open for them;
-    `inferred` are those whose last end was inferred: both only among those that were asked about. `doubted` holds
-    firings that may be old news, with the end that they seem to be older than.
-    """
-
-    open: Mapping[str, Believed] = field(default_factory=dict)
-    firing: frozenset[str] = frozenset()
-    inferred: frozenset[str] = frozenset()
-    doubted: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +123,9 @@ def judge(
                 since = _since(believed, memory, now)
                 absent[believed.fingerprint] = since
                 if now - since >= absent_for:
-                    ends.append(_end(Conclusion.ABSENT, believed, since, f"absent on {where} since {_at(since)}"))
+                    ends.append(
+                        _end(Conclusion.ABSENT, believed, since, f"absent on {where} since {_at(since)}")
+                    )
             elif suppressed is Suppressed.RESOLVE and all(one.suppressed for one in listed):
                 reason = f"silenced or inhibited, and active on no peer at {_at(now)}"
                 ends.append(_end(Conclusion.SUPPRESSED, believed, now, reason))

@@ -40,7 +40,8 @@ def events_of(
     for one in adoptions:
         taken[one.reason, one.left_out].append(_as_said(one))
     said = [
-        Event(new_id(), source, now, _body("resolved", alerts), inferred=reason) for reason, alerts in ended.items()
+        Event(new_id(), source, now, _body("resolved", alerts), inferred=reason)
+        for reason, alerts in ended.items()
     ]
     said += [
         Event(new_id(), source, now, _body("firing", alerts, left_out), adopted=reason)
