@@ -101,6 +101,7 @@ async def test_an_event_is_shown_with_what_became_of_its_alerts(desk: Desk) -> N
         "truncated": 3,
         "error": None,
         "inferred": None,
+        "adopted": None,
         "body": '{"version":"4"}',
         "body_truncated": False,
     }
