@@ -68,7 +68,7 @@ class Expirer:
                 except StoreBroken:
                     raise
                 except StoreError as error:
-                    self._log.warning("reconcile.failed", source=source, error=str(error))
+                    self._log.error("reconcile.failed", source=source, error=str(error))
             wait = min([_EVERY, *self._patience.values()])
             await rest(self._clock, wait, until=self._stop)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections import Counter
 from collections.abc import Sequence
@@ -133,8 +135,9 @@ def _reason(error: Exception) -> str:
     """What went wrong, without the URL."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError):
         return f"TLS: {type(error).__name__}"
-    cause = getattr(error, "os_error", None) or error.__cause__
-    said = getattr(cause, "strerror", None) or type(cause or error).__name__
+    cause = getattr(error, "os_error", None) or error.__cause__ or error
+    number = cause.errno if isinstance(cause, OSError) else None
+    said = type(cause).__name__ if number not in errno.errorcode else os.strerror(number or 0)
     return (
         f"no connection: {said}" if isinstance(error, aiohttp.ClientConnectorError) else f"no answer: {said}"
     )

@@ -105,8 +105,9 @@ class Reconciler:
                     await self.run_once()
                 except StoreBroken:
                     raise
-                except StoreError as error:
-                    self._log.warning("reconcile.failed", error=str(error))
+                except Exception as error:  # noqa: BLE001 - the alerts that are posted go on without it
+                    known = isinstance(error, StoreError)
+                    self._log.error("reconcile.failed", error=str(error), exc_info=None if known else error)
                 breath = min(_BREATH, self._pace.every)
                 await rest(self._clock, breath, until=self._closing)
                 await rest(self._clock, self._pace.every - breath, until=self._wake)

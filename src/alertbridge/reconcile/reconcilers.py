@@ -33,7 +33,7 @@ class Reconcilers:
 
     async def exchange(self, fresh: Mapping[str, Reconciler], *, leaving: Iterable[str]) -> None:
         """End those of the sources that are `leaving` or changed, then let the `fresh` ones run."""
-        await self._stop([name for name in (*fresh, *leaving) if name in self._serving])
+        await self._stop([name for name in dict.fromkeys((*fresh, *leaving)) if name in self._serving])
         self.start(fresh)
 
     def heed(self, decisions: Sequence[Decision]) -> None:
