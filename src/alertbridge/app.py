@@ -37,6 +37,7 @@ from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
 from alertbridge.operate.rules_page import RulesPage
+from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import (
     bridge,
@@ -231,6 +232,7 @@ class App:
             clock=self._clock,
             guard=self._guard,
         )
+        stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
             store=self._store,
             couriers=self._fleet.couriers,
@@ -248,7 +250,7 @@ class App:
             clock=self._clock,
             clean=self._redactor.clean,
         )
-        parts = (self._receiver, self._health, page, reload, admin, actions, rules, explain)
+        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:
