@@ -11,15 +11,19 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from structlog.testing import capture_logs
 
+from alertbridge.cli.trace import _told
 from alertbridge.model import Secret, instant
+from alertbridge.reconcile.answer import Unknown
 from alertbridge.reconcile.expirer import Expirer
 from alertbridge.reconcile.judge import LeftOut, Suppressed
 from alertbridge.reconcile.peers import Access, Peers
 from alertbridge.reconcile.reconciler import Pace, Reconciler
 from alertbridge.reconcile.reconcilers import Reconcilers
 from alertbridge.store.store import Store
+from alertbridge.store.trace import trace
 from tests.integration.test_pipeline import House
 from tests.support import peer as peers
 from tests.support.clock import NOON, ManualClock
@@ -205,6 +209,22 @@ async def test_a_peer_that_was_restarted_is_unknown_until_it_has_had_time_to_lea
     assert await desk.incidents() == [("prod/f1", micros(16), 1)]
 
 
+async def test_a_peer_that_restarts_while_it_is_asked_is_unknown(desk: Desk) -> None:
+    """Its empty list must never come with the status of the process before."""
+    desk.first.alerts = [listing("f1", START)]
+    answer = desk.first._answer
+
+    async def once(request: web.Request) -> web.StreamResponse:
+        desk.first.misbehave = None
+        said = await answer(request)
+        desk.first.alerts, desk.first.up_since = [], desk.clock.now()
+        return said
+
+    desk.first.misbehave = once
+    first, _ = await desk.reconciler._peers.ask()
+    assert isinstance(first, Unknown)
+
+
 async def test_a_settling_cluster_is_unknown(desk: Desk) -> None:
     await desk.fires("f1")
     desk.second.cluster = "settling"
@@ -384,6 +404,31 @@ async def test_what_is_about_to_be_decided_is_waited_for(desk: Desk) -> None:
     assert await desk.incidents() == [("prod/f1", None, 0)], "its absence begins anew"
     await desk.rounds(1)
     assert await desk.incidents() == [("prod/f1", micros(5), 1)]
+
+
+async def test_while_much_waits_to_be_decided_nothing_is_concluded(desk: Desk) -> None:
+    """Whether it names the alert is not looked up in thousands of bodies."""
+    await desk.fires("f1")
+    await desk.rounds(3)
+    desk.clock.advance(MINUTE)
+    await desk.house.accept(*[b'{"alerts": []}'] * 201)
+    await desk.reconciler.run_once()
+    assert await desk.events("inferred") == []
+    await desk.decide()
+    await desk.rounds(1)
+    assert await desk.incidents() == [("prod/f1", micros(1), 1)]
+
+
+async def test_why_an_alert_was_adopted_stands_in_its_story(desk: Desk) -> None:
+    desk.first.alerts = [listing("f1", START, **LABELS)]
+    desk.reconciler.ask(LeftOut("bridge"))
+    await desk.rounds(1)
+    found = await desk.house.store.read(lambda connection: trace(connection, "prod/f1"))
+    assert found is not None
+    (heard,) = [entry for entry in found["story"] if entry["what"] == "heard"]  # type: ignore[union-attr, call-overload, index]
+    place = desk.first.url.removeprefix("http://")
+    assert heard["adopted"] == f"active on {place}, left out of a truncated notification"  # type: ignore[call-overload, index]
+    assert any(heard["adopted"] in line for line in _told(found))  # type: ignore[call-overload, index]
 
 
 async def test_what_moves_on_while_the_peers_are_asked_is_seen_in_the_last_moment(
