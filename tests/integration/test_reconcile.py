@@ -48,7 +48,7 @@ class Desk:
     def make(self, suppressed: Suppressed = Suppressed.KEEP) -> Reconciler:
         access = Access(
             urls=(Secret(self.first.url), Secret(f"{self.second.url}/below/?tenant=secret-of-the-query")),
-            timeout=timedelta(seconds=0.5),
+            timeout=timedelta(seconds=1.5),
             authorization=Secret(f"Bearer {TOKEN}"),
         )
         return Reconciler(
@@ -149,7 +149,7 @@ async def test_the_rules_are_not_asked_about_an_alert_of_which_only_the_fingerpr
 @pytest.mark.parametrize(
     ("misbehave", "reason"),
     [
-        (peers.hang, "no answer within 0.5 s"),
+        (peers.hang, "no answer within 1.5 s"),
         (peers.fail, "it answers 500"),
         (peers.refuse, "it answers 401; see `reconcile.auth`"),
         (peers.babble, "its status is not that of an Alertmanager: not JSON"),
