@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.destination_settings import DestinationSettings
+from alertbridge.config.lookup_settings import LookupSettings, TableName
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.rule_settings import (
     DefaultsSettings,
@@ -223,6 +224,11 @@ class Settings(Section):
         default_factory=dict,
         description="What is known of each service.",
         examples=[{"checkout": {"repo_url": "https://github.com/acme/checkout"}}],
+    )
+    lookup: dict[TableName, LookupSettings] = Field(
+        default_factory=dict,
+        description="Tables that templates look values up in, as `lookup.NAME.COLUMN`.",
+        examples=[{"owners": {"file": "owners.csv", "by": "service"}}],
     )
     rules_files: tuple[Text, ...] = Field(
         (),
