@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TypeVar
 
@@ -42,9 +42,20 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
-from alertbridge.parts import bridge, courier, endpoints, longest_look_back, pings
+from alertbridge.parts import (
+    bridge,
+    courier,
+    endpoints,
+    expected_repeats,
+    longest_look_back,
+    pings,
+    reconcilers,
+)
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
+from alertbridge.reconcile.expirer import Expirer
+from alertbridge.reconcile.reconciler import Reconciler
+from alertbridge.reconcile.reconcilers import Reconcilers, opened
 from alertbridge.store import rule_sets, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
@@ -105,11 +116,13 @@ class App:
         )
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
+        self._reconcilers.start(await self._open_reconcilers(settings, settings.sources))
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
         await self._watchman.start()
         self._loops.begin("watchman", self._watchman.run())
         self._loops.begin("pinger", self._pinger.run())
+        self._loops.begin("expirer", self._expirer.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -147,12 +160,16 @@ class App:
         self._fleet.hasten()
         async with self._turn:  # a reload that has begun to change things changes all of them
             await self._runner.cleanup()
+        self._expirer.close()
+        await self._reconcilers.close()
         self._decider.close()
         self._pruner.close()
         self._watchman.close()
         self._pinger.close()
         self._fleet.close()
-        await self._loops.end("watcher", "decider", "pruner", "watchman", "pinger", *self._fleet.loops)
+        await self._loops.end(
+            *("watcher", "decider", "pruner", "expirer", "watchman", "pinger"), *self._fleet.loops
+        )
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -179,6 +196,7 @@ class App:
             new_id=self._new_id,
             concluded=self._wake_decider,
         )
+        self._reconcilers = Reconcilers(begin=self._loops.begin, end=self._loops.end)
         self._decider = Decider(
             store=self._store,
             bridge=bridge(self.configuration),
@@ -187,6 +205,7 @@ class App:
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
             beat=self._watchman.hear,
+            decided=self._reconcilers.heed,
         )
         self._pinger = Pinger(
             store=self._store,
@@ -195,6 +214,14 @@ class App:
             dead=self._loops.dead,
             clock=self._clock,
             metrics=self.metrics,
+        )
+        self._expirer = Expirer(
+            patience=expected_repeats(settings, resolved=True),
+            store=self._store,
+            clock=self._clock,
+            metrics=self.metrics,
+            new_id=self._new_id,
+            concluded=self._decider.wake,
         )
         self._pruner = Pruner(
             store=self._store,
@@ -220,7 +247,14 @@ class App:
     def _routes(self, settings: Settings) -> list[web.RouteDef]:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
         self._stations = self._stations_of(settings)
-        admin = Admin(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
+        self._expected = expected_repeats(settings)
+        admin = Admin(
+            store=self._store,
+            stations=self._stations,
+            expected=self._expected,
+            clock=self._clock,
+            guard=self._guard,
+        )
         actions = Actions(
             store=self._store,
             destinations=lambda: self._decider.bridge.destinations,
@@ -233,6 +267,7 @@ class App:
             store=self._store,
             couriers=self._fleet.couriers,
             pulses=self._watchman.pulses,
+            expected=self._expected,
             clock=self._clock,
             metrics=self.metrics,
         )
@@ -260,6 +295,19 @@ class App:
             chance=random.SystemRandom().random,
             clean=self._redactor.clean,
         )
+
+    async def _open_reconcilers(self, settings: Settings, sources: Iterable[str]) -> dict[str, Reconciler]:
+        made = reconcilers(
+            settings,
+            sources,
+            store=self._store,
+            clock=self._clock,
+            metrics=self.metrics,
+            new_id=self._new_id,
+            concluded=self._decider.wake,
+        )
+        await opened(made.values())
+        return made
 
     def _stations_of(self, settings: Settings) -> dict[str, Station]:
         return {
@@ -306,20 +354,27 @@ class App:
             for name in (*change.destinations.added, *change.destinations.changed)
         }
         before = dict(self._endpoints)
+        asking: dict[str, Reconciler] = {}
         try:
             for carrier in fresh.values():
                 await carrier.open()
+            asking = await self._open_reconcilers(settings, (*change.sources.added, *change.sources.changed))
             await self._exchange_bridge(wanted, change, force=force)
         except BaseException:
             _replace(self._endpoints, before)
             for carrier in fresh.values():
                 await carrier.abandon()
+            for one in asking.values():
+                await one.abandon()
             raise
         self.configuration = replace(wanted, settings=settings)
         _replace(self._endpoints, endpoints(settings))
         self._guard.token = settings.server.admin_token
         self._pruner.window = longest_look_back(settings)
+        _replace(self._expected, expected_repeats(settings))
+        self._expirer.exchange(expected_repeats(settings, resolved=True))
         self._watcher.switch(on=settings.server.watch)
+        await self._reconcilers.exchange(asking, leaving=(*change.sources.removed, *change.sources.changed))
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
         _replace(self._stations, self._stations_of(settings))
         await relieving

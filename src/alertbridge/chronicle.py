@@ -18,7 +18,8 @@ from alertbridge.model import AlertId, Event, EventOutcome
 class Input:
     """One thing to decide: an event's alerts, or (without an event) one whose doubt has run out.
 
-    `failures` are templates that failed while the rules were asked: rule, field, one sentence.
+    `failures` are templates that failed while the rules were asked: rule, field, one sentence. `receiver` is whom the
+    source says that it tells this.
     """
 
     event: Event | None
@@ -26,6 +27,7 @@ class Input:
     truncated: int
     stale_window: timedelta
     failures: tuple[tuple[str, str, str], ...]
+    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,24 @@ class Metrics:
             "heartbeat_last_seconds", "How long ago a heartbeat was last heard.", ("heartbeat",)
         )
         self.pings = counter("pings", "Pings by what became of them.", ("ping", "outcome"))
+        self.conclusions = counter(
+            "conclusions",
+            "Alerts of which something was concluded that no webhook has said, by what it was.",
+            ("source", "conclusion"),
+        )
+        self.alerts_stale = gauge(
+            "alerts_stale", "Alerts of open incidents not heard of for `expect_repeat`.", ("source",)
+        )
+        self.peer_up = gauge(
+            "peer_up",
+            "1 if the peer answered the last time it was asked, and its answer counts.",
+            ("source", "peer"),
+        )
+        self.peer_last_told = gauge(
+            "peer_last_told_timestamp_seconds",
+            "When the peer last gave an answer that counts.",
+            ("source", "peer"),
+        )
         self.inbox = gauge("inbox", "Accepted request bodies that are not decided yet.")
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded."

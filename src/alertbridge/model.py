@@ -122,6 +122,11 @@ class Alert:
         return AlertId(self.source, self.fingerprint)
 
     @property
+    def unlabelled(self) -> bool:
+        """Whether its labels are not known, since its end was concluded: then no rule can be asked of it."""
+        return self.inferred and not self.labels
+
+    @property
     def firing(self) -> bool:
         """Whether the source says that the alert fires."""
         return self.status is AlertStatus.FIRING
@@ -129,21 +134,29 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What one request body says: its alerts in body order, and how many it admits to have left out."""
+    """What one request body says: its alerts in body order, and how many it admits to have left out.
+
+    `receiver` is how the source calls whom it tells this; empty where it has no word for that.
+    """
 
     alerts: tuple[Alert, ...]
     truncated: int = 0
+    receiver: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body; or, where `inferred` says why, what was concluded without one, in Alertmanager's shape."""
+    """One accepted request body, or what nobody posted, in Alertmanager's shape: `inferred` or `adopted` says why.
+
+    `inferred` was concluded; `adopted` was read from a peer of the source, which does list these alerts as firing.
+    """
 
     id: str
     source: str
     received_at: datetime
     body: bytes
     inferred: str = ""
+    adopted: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from base64 import b64encode
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
 
 from alertbridge.clock import Clock
 from alertbridge.config.destination_settings import DestinationSettings, ElvenSettings, HivelSettings
 from alertbridge.config.load import Configuration
+from alertbridge.config.reconcile_settings import PeerAuthSettings, ReconcileSettings
 from alertbridge.config.settings import Settings
 from alertbridge.config.source_settings import AuthSettings
 from alertbridge.deliver.budget import RateLimit
@@ -19,9 +21,13 @@ from alertbridge.destinations.elven import Elven
 from alertbridge.destinations.hivel import Hivel
 from alertbridge.heartbeats.pinger import Ping
 from alertbridge.metrics import Metrics
+from alertbridge.model import Secret
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.routes import Endpoint
+from alertbridge.reconcile.judge import Suppressed
+from alertbridge.reconcile.peers import Access, Peers
+from alertbridge.reconcile.reconciler import Pace, Reconciler
 from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store.store import Store
 
@@ -84,6 +90,43 @@ def pings(settings: Settings) -> dict[str, Ping]:
     }
 
 
+def expected_repeats(settings: Settings, *, resolved: bool = False) -> dict[str, timedelta]:
+    """For the sources with an `expect_repeat` how long it is; with `resolved` only where stale alerts are resolved."""
+    return {
+        name: one.expect_repeat
+        for name, one in settings.sources.items()
+        if one.expect_repeat is not None and (one.stale_alerts == "resolve" or not resolved)
+    }
+
+
+def reconcilers(
+    settings: Settings,
+    sources: Iterable[str],
+    *,
+    store: Store,
+    clock: Clock,
+    metrics: Metrics,
+    new_id: Callable[[], str],
+    concluded: Callable[[], None],
+) -> dict[str, Reconciler]:
+    """The loops that ask the peers, for those of `sources` that name any."""
+    wanted = {name: settings.sources[name].reconcile for name in sources}
+    return {
+        name: Reconciler(
+            source=name,
+            pace=Pace(one.every, one.absent_for, Suppressed(one.suppressed)),
+            peers=Peers(access=_access(one), grace=one.grace, clock=clock),
+            store=store,
+            clock=clock,
+            metrics=metrics,
+            new_id=new_id,
+            concluded=concluded,
+        )
+        for name, one in wanted.items()
+        if one is not None
+    }
+
+
 def courier(
     name: str,
     settings: DestinationSettings,
@@ -132,3 +175,21 @@ def _authentication(settings: AuthSettings) -> Authentication:
         return Hmac(settings.hmac.header, settings.hmac.secret)
     assert settings.bearer_token is not None, "exactly one way is given"
     return Bearer(settings.bearer_token)
+
+
+def _access(settings: ReconcileSettings) -> Access:
+    return Access(
+        urls=settings.urls,
+        timeout=settings.timeout,
+        authorization=_authorization(settings.auth) if settings.auth else None,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+    )
+
+
+def _authorization(settings: PeerAuthSettings) -> Secret:
+    """What stands in the header `Authorization`."""
+    if settings.basic is not None:
+        pair = f"{settings.basic.username}:{settings.basic.password.reveal()}"
+        return Secret(f"Basic {b64encode(pair.encode()).decode()}")
+    assert settings.bearer_token is not None, "exactly one way is given"
+    return Secret(f"Bearer {settings.bearer_token.reveal()}")

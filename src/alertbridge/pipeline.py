@@ -15,7 +15,7 @@ deciding itself is pure, and nothing of it is seen by anyone before all of it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -82,7 +82,10 @@ class Bridge:
 
 
 class Decider:
-    """Turns accepted events into incidents and deliveries."""
+    """Turns accepted events into incidents and deliveries.
+
+    `posted` is told when there is something to send, `decided` of every batch that is on disk.
+    """
 
     def __init__(
         self,
@@ -94,6 +97,7 @@ class Decider:
         chronicle: Chronicle,
         posted: Callable[[], None],
         beat: Callable[[Iterable[str], datetime], None] | None = None,
+        decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
     ) -> None:
         self.bridge = bridge
         self._beat = beat
@@ -102,6 +106,7 @@ class Decider:
         self._new_id = new_id
         self._chronicle = chronicle
         self._posted = posted
+        self._tell = decided
         self._wake = asyncio.Event()
         self._closing = False
         self._at_hand: dict[str, Event] = {}
@@ -249,13 +254,16 @@ class Decider:
         self._chronicle.decided(decisions)
         if any(decision.changes.announcements for decision in decisions):
             self._posted()
+        self._tell(decisions)
 
 
 def read(feed: Feed, event: Event) -> Notification:
     """What the body of an event says. Raises MalformedBody."""
-    if not event.inferred:
+    if not (event.inferred or event.adopted):
         return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
+    if event.adopted:
+        return said
     return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
 
 
@@ -267,6 +275,7 @@ def breath(decided: int, most: int) -> timedelta:
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
     """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
+    What was adopted is doubted by nobody: the source itself was asked.
     Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
     """
     feed = bridge.feed(event.source)
@@ -278,10 +287,14 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
         said = read(feed, event)
     heard, failures = [], []
     for alert in said.alerts:
+        if alert.unlabelled:  # it goes where it is known to fire, and nowhere else
+            heard.append(Heard(alert, (), ()))
+            continue
         plan = bridge.rulebook.plan(alert, at=event.received_at)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped, heartbeats=plan.heartbeats))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
-    return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
+    window = timedelta(0) if event.adopted else feed.stale_window
+    return Input(event, tuple(heard), said.truncated, window, tuple(failures), said.receiver)
 
 
 def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> Changes:

@@ -101,6 +101,7 @@ async def test_an_event_is_shown_with_what_became_of_its_alerts(desk: Desk) -> N
         "truncated": 3,
         "error": None,
         "inferred": None,
+        "adopted": None,
         "body": '{"version":"4"}',
         "body_truncated": False,
     }
@@ -172,6 +173,8 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "starts_at": "2026-01-01T12:00:00Z",
             "ends_at": None,
             "inferred": False,
+            "last_seen": "2026-01-01T12:00:00Z",
+            "stale": False,
         }
         for name in ("f1", "f2")
     ]

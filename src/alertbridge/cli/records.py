@@ -34,6 +34,7 @@ def _event(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
     firing = sum(alert["status"] == "firing" for alert in item["alerts"])
+    stale = sum(alert["stale"] for alert in item["alerts"])
     return (
         item["id"],
         item["destination"],
@@ -41,7 +42,7 @@ def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
         item["severity"],
         _moment(item["opened_at"]),
         _moment(item["closed_at"]),
-        f"{firing}/{len(item['alerts'])}",
+        f"{firing}/{len(item['alerts'])}" + (f", {stale} stale" if stale else ""),
         item["rule"],
         item["key"],
     )

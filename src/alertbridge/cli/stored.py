@@ -31,8 +31,8 @@ class Stored:
         for item in self._items("events", body="whole"):
             if item["outcome"] != EventOutcome.MALFORMED:
                 received_at = datetime.fromisoformat(item["received_at"])
-                body, inferred = item["body"].encode(), item["inferred"] or ""
-                yield Event(item["id"], item["source"], received_at, body, inferred)
+                body, inferred, adopted = item["body"].encode(), item["inferred"] or "", item["adopted"] or ""
+                yield Event(item["id"], item["source"], received_at, body, inferred, adopted)
 
     def open_incidents(self) -> Iterator[OpenIncident]:
         """Every incident that is open now."""

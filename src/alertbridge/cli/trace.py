@@ -76,9 +76,10 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
     effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
-    rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else "no rule"
+    none = "no rule asked" if entry["inferred"] else "no rule"
+    rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"
-    why = f"inferred, {entry['inferred']}; " if entry["inferred"] else ""
+    why = "".join(f"{how}, {entry[how]}; " for how in ("inferred", "adopted") if entry[how])
     said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
     return entry["status"], said
 

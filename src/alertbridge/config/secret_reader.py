@@ -10,7 +10,7 @@ from alertbridge.config import document as documents
 from alertbridge.config.document import Document, field_name
 from alertbridge.config.refuse import expected, plain
 from alertbridge.config.secrets import UnreadableSecretError, checked, read_secret
-from alertbridge.config.section import Section, is_secret
+from alertbridge.config.section import Section, is_secret, may_be_secret
 from alertbridge.config.shape import items, models, tagged
 from alertbridge.config.values import Folders
 from alertbridge.errors import Problem
@@ -37,7 +37,18 @@ class SecretReader:
         inside = items(annotation)
         if isinstance(data, Mapping) and inside is not None:
             return {key: self._fill(document, inside, value, (*path, key)) for key, value in data.items()}
+        if isinstance(data, list) and inside is not None and may_be_secret(inside):
+            return [self._listed(each) for each in data]
         return data
+
+    def _listed(self, value: object) -> object:
+        """One of a list of secrets; what cannot be one stays, for the validation to refuse it in its place."""
+        try:
+            secret = self._inline(value)
+        except UnreadableSecretError:
+            return value
+        self.secrets.append(secret)
+        return secret
 
     def _section(
         self, document: Document, model: type[Section], data: Mapping[str, Any], path: documents.Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, get_args
+from typing import Annotated, Any, ClassVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 from pydantic.fields import FieldInfo
@@ -28,12 +28,15 @@ SecretText = Annotated[
 
 
 def is_secret(field: FieldInfo) -> bool:
-    """Whether the field holds a secret, or may."""
-    return _mentions(field.annotation, Secret)
+    """Whether the field holds a secret, or may; then it has a `_file` twin. A list of secrets has none."""
+    return may_be_secret(field.annotation)
 
 
-def _mentions(annotation: Any, wanted: type) -> bool:
-    return annotation is wanted or any(_mentions(each, wanted) for each in get_args(annotation))
+def may_be_secret(annotation: Any) -> bool:
+    """Whether a value of this annotation is a secret, or may be."""
+    if get_origin(annotation) in {tuple, list, dict}:
+        return False
+    return annotation is Secret or any(may_be_secret(each) for each in get_args(annotation))
 
 
 def _as_written(schema: dict[str, Any], model: type[BaseModel]) -> None:

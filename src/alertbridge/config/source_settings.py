@@ -6,40 +6,22 @@ import re
 from datetime import timedelta
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from alertbridge.config.auth_settings import BasicSettings
+from alertbridge.config.reconcile_settings import ReconcileSettings
 from alertbridge.config.refuse import refused
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.units import Duration
-from alertbridge.config.values import NetworkText, Text
+from alertbridge.config.values import NetworkText, Span, Text, one_of
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-
-
-def _without_colon(value: str) -> str:
-    if ":" in value:
-        raise refused("a user name holds no colon", "remove the colon")
-    return value
 
 
 def _header(value: str) -> str:
     if not _HEADER.fullmatch(value):
         raise refused("this is not the name of a header", "write for example X-Grafana-Alerting-Signature")
     return value
-
-
-class BasicSettings(Section):
-    """HTTP basic authentication."""
-
-    username: Annotated[Text, AfterValidator(_without_colon)] = Field(
-        description="The user name that the sender must give.", examples=["alertmanager"]
-    )
-    password: SecretText = Field(
-        description="The password that the sender must give.", examples=["${ALERTMANAGER_PASSWORD}"]
-    )
-    password_file: Text | None = Field(
-        None, description="A file that holds the password.", examples=["alertmanager-password"]
-    )
 
 
 class HmacSettings(Section):
@@ -107,6 +89,37 @@ class AlertmanagerSourceSettings(Section):
         description="The networks that may post; empty for any. A bare address is a network of one.",
         examples=[["10.0.0.0/8", "192.0.2.7"]],
     )
+    reconcile: ReconcileSettings | None = Field(
+        None,
+        description="Asks the Alertmanagers themselves what fires.",
+        examples=[{"urls": ["http://alertmanager.example:9093"]}],
+    )
+    expect_repeat: Span | None = Field(
+        None,
+        description="How often an alert that fires is told at the latest: longer than `repeat_interval`. One of an open incident that is not heard of for that long is stale.",
+        examples=["5h"],
+    )
+    stale_alerts: Annotated[
+        Literal["flag", "resolve"], BeforeValidator(one_of({word: word for word in ("flag", "resolve")}))
+    ] = Field(
+        "flag",
+        description="Whether stale alerts are only shown and counted (`flag`), or resolved as inferred (`resolve`).",
+        examples=["resolve"],
+    )
+
+    @model_validator(mode="after")
+    def _resolved_for_a_reason(self) -> Self:
+        if self.stale_alerts == "resolve" and self.expect_repeat is None:
+            raise refused(
+                "stale_alerts: resolve needs to know what is stale",
+                "add `expect_repeat:`, longer than `repeat_interval`",
+            )
+        if self.stale_alerts == "resolve" and self.reconcile is not None:
+            raise refused(
+                "both stale_alerts and reconcile would resolve alerts",
+                "remove stale_alerts: the peers know better",
+            )
+        return self
 
 
 SourceSettings: TypeAlias = AlertmanagerSourceSettings

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import TypeAlias, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -20,6 +21,7 @@ from alertbridge.operate import query
 from alertbridge.operate.answers import listed, refusal, said, unknown
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery, Listing
+from alertbridge.operate.staleness import mark_stale
 from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.problems import problem
 from alertbridge.store import listings
@@ -48,7 +50,8 @@ class Station:
 class Admin:
     """Answers `GET /api/v1/{events,incidents,deliveries,destinations}`, `/{id}` of each, `GET /api/v1/audit` and `/trace/{asked}`.
 
-    `stations` is looked at anew for each request. `guard` decides who may ask.
+    `stations` and `expected`, how soon sources repeat what fires, are looked at anew for each request. `guard` decides
+    who may ask.
     """
 
     def __init__(
@@ -58,9 +61,11 @@ class Admin:
         stations: Mapping[str, Station],
         clock: Clock,
         guard: Guard,
+        expected: Mapping[str, timedelta] = MappingProxyType({}),
     ) -> None:
         self._store = store
         self._stations = stations
+        self._expected = expected
         self._clock = clock
         self._guard = guard
 
@@ -81,12 +86,19 @@ class Admin:
             wanted = query.read_query(listing, request.query)
         except BadQuery as error:
             return refusal(error)
-        return listed(listing, await self._store.read(lambda connection: page(connection, wanted)))
+        found = await self._store.read(lambda connection: page(connection, wanted))
+        if listing is query.INCIDENTS:
+            self._mark(found.items)
+        return listed(listing, found)
 
     async def _show(self, listing: Listing, find: _Find, request: web.Request) -> web.Response:
         identifier = request.match_info["id"]
         item = await self._store.read(lambda connection: find(connection, identifier))
-        return unknown(listing, identifier) if item is None else said(item)
+        if item is None:
+            return unknown(listing, identifier)
+        if listing is query.INCIDENTS:
+            self._mark([item])
+        return said(item)
 
     async def _trace(self, request: web.Request) -> web.Response:
         asked = request.match_info["asked"]
@@ -94,7 +106,11 @@ class Admin:
         if story is None:
             detail = f'nothing is known of "{asked}"; ask by the id of an incident, a delivery or an event, by a key, or by a fingerprint'
             return problem(404, "Not found", detail)
+        self._mark(cast("list[Item]", story["incidents"]))
         return said(story)
+
+    def _mark(self, incidents: Iterable[Item]) -> None:
+        mark_stale(incidents, expected=self._expected, now=self._clock.now())
 
     async def _list_destinations(self, request: web.Request) -> web.Response:
         try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
+from types import MappingProxyType
 from typing import TypeVar
 
 from aiohttp import hdrs, web
@@ -15,6 +17,7 @@ from alertbridge.deliver.courier import Courier
 from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.survey import STOPPED, Survey, survey
+from alertbridge.store import beliefs
 from alertbridge.store.schema import ALIVE_STATES
 from alertbridge.store.store import Store
 
@@ -32,10 +35,12 @@ class MetricsPage:
         pulses: Callable[[], Mapping[str, Pulse]],
         clock: Clock,
         metrics: Metrics,
+        expected: Mapping[str, timedelta] = MappingProxyType({}),
     ) -> None:
         self._pulses = pulses
         self._store = store
         self._couriers = couriers
+        self._expected = expected
         self._clock = clock
         self._metrics = metrics
         self._turn = asyncio.Lock()
@@ -49,8 +54,18 @@ class MetricsPage:
         async with self._turn:  # the gauges stay as one request has set them until they are written down
             couriers = dict(self._couriers)  # a reload may come between
             self._set(await survey(self._store, couriers), couriers)
+            _replace(self._metrics.alerts_stale, _keyed(await self._count_stale()))
             page = await asyncio.to_thread(encode, self._metrics.registry)
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: content_type})
+
+    async def _count_stale(self) -> dict[str, float]:
+        now, expected = self._clock.now(), dict(self._expected)
+        return await self._store.read(
+            lambda connection: {
+                source: len(beliefs.stale(connection, source, before=now - span))
+                for source, span in expected.items()
+            }
+        )
 
     def _set(self, seen: Survey, names: Mapping[str, Courier]) -> None:
         """Bring the gauges up to date; what is gone disappears, and every configured destination shows its zeros."""

@@ -60,7 +60,12 @@ class Alertmanager:
             except MalformedBody as error:
                 place = f"alerts[{index}].{error.place}" if error.place else f"alerts[{index}]"
                 raise MalformedBody(place, error.problem) from error
-        return Notification(tuple(alerts), _truncated(document.get("truncatedAlerts")))
+        receiver = document.get("receiver")
+        return Notification(
+            alerts=tuple(alerts),
+            truncated=_truncated(document.get("truncatedAlerts")),
+            receiver=receiver if isinstance(receiver, str) else "",
+        )
 
 
 def _document(body: bytes) -> dict[str, object]:

@@ -35,7 +35,7 @@ def row(event: Event, outcome: EventOutcome, error: str | None = None) -> tuple[
 
 
 def conclude(connection: Connection, event: Event) -> None:
-    """Put an event that nobody sent where the others are, to be decided in its turn; `event.inferred` says why."""
+    """Put an event that nobody sent where the others are, to be decided in its turn; it says why."""
     connection.execute(
         insert(events).values(
             id=event.id,
@@ -44,6 +44,7 @@ def conclude(connection: Connection, event: Event) -> None:
             body=event.body,
             outcome=EventOutcome.RECEIVED.value,
             inferred=event.inferred or None,
+            adopted=event.adopted or None,
         )
     )
 
@@ -69,9 +70,14 @@ _OLDEST = (
 )
 # One row for all of them: before each row the interpreter's lock is let go, and must be won back from a busy event loop.
 _WHICH = select(func.json_group_array(func.json_array(_OLDEST.c.seq, _OLDEST.c.id, _OLDEST.c.size)))
-_BY_SEQ = select(events.c.id, events.c.source, events.c.received_at, events.c.body, events.c.inferred).where(
-    events.c.seq.in_(bindparam("seqs", expanding=True))
-)
+_BY_SEQ = select(
+    events.c.id,
+    events.c.source,
+    events.c.received_at,
+    events.c.body,
+    events.c.inferred,
+    events.c.adopted,
+).where(events.c.seq.in_(bindparam("seqs", expanding=True)))
 _OLDEST_UNDECIDED = select(events.c.received_at).where(_WAITING).order_by(events.c.seq).limit(1)
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
 _VERDICTS = func.json_each(bindparam("verdicts")).table_valued("key", "value", name="decided")
@@ -110,7 +116,9 @@ def undecided(
 
 def _read(connection: Connection, seqs: Sequence[int]) -> list[Event]:
     rows = connection.execute(_BY_SEQ, {"seqs": seqs})
-    return [Event(r.id, r.source, r.received_at, bytes(r.body), r.inferred or "") for r in rows]
+    return [
+        Event(r.id, r.source, r.received_at, bytes(r.body), r.inferred or "", r.adopted or "") for r in rows
+    ]
 
 
 def count_undecided(connection: Connection) -> int:

@@ -135,6 +135,7 @@ _EVENT = (
     events.c.alerts,
     events.c.error,
     events.c.inferred,
+    events.c.adopted,
     func.length(events.c.body).label("size"),
 )
 
@@ -208,6 +209,7 @@ def _event(row: Row[Any]) -> Item:
         "truncated": row.truncated,
         "error": row.error,
         "inferred": row.inferred,
+        "adopted": row.adopted,
         "body": row.body.decode(errors="replace"),
         "body_truncated": row.size > len(row.body),
     }
@@ -232,6 +234,7 @@ def _member(row: Row[Any]) -> Item:
         "status": (AlertStatus.FIRING if row.firing else AlertStatus.RESOLVED).value,
         "starts_at": instant(row.starts_at),
         "ends_at": _instant(row.ends_at),
+        "last_seen": instant(row.last_seen),
         "inferred": row.inferred,
     }
 

@@ -110,6 +110,7 @@ events = Table(
     Column("alerts", JSON),  # what became of each alert
     Column("error", Text),
     Column("inferred", Text),  # why it was concluded, where nobody said it
+    Column("adopted", Text),  # why it was read from a peer, where nobody posted it
     _one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )

@@ -116,7 +116,7 @@ def _heard(connection: Connection, subject: _Subject) -> tuple[list[Entry], bool
     if not subject.alerts:
         return [], False
     text = cast(events.c.alerts, Text)
-    columns = ("id", "source", "received_at", "rules_hash", "alerts", "inferred")
+    columns = ("id", "source", "received_at", "rules_hash", "alerts", "inferred", "adopted")
     query = (
         select(*(events.c[name] for name in columns))
         .where(or_(*(text.contains(alert.fingerprint, autoescape=True) for alert in subject.alerts)))
@@ -144,6 +144,7 @@ def _verdicts(row: Any, alerts: Iterable[AlertId]) -> Iterator[Entry]:
                 "source": row.source,
                 "rules_hash": row.rules_hash,
                 "inferred": row.inferred,
+                "adopted": row.adopted,
                 **verdict,
             }
 

@@ -86,7 +86,8 @@ class Review:
             return []
         if compared:
             self.truncated += said.truncated
-        wanted = [alert for alert in said.alerts if compared or self._watch.misses(alert.id)]
+        known = [alert for alert in said.alerts if not alert.unlabelled]
+        wanted = [alert for alert in known if compared or self._watch.misses(alert.id)]
         planned = [
             (alert, _plan(self._current, event, alert), _plan(self._new, event, alert)) for alert in wanted
         ]

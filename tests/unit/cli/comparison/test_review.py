@@ -282,6 +282,13 @@ def routes(groups: tuple[Counted, ...]) -> int:
     return sum(one.alerts for one in groups if one.group.kind in kinds)
 
 
+def test_an_end_that_was_concluded_from_a_fingerprint_alone_is_compared_by_no_rule(make: Make) -> None:
+    body = {"alerts": [{"status": "resolved", "labels": {}, "fingerprint": "f1"}]}
+    event = Event("e1", "prod", NOON, json.dumps(body).encode(), inferred="absent on its peer")
+    review = reviewed(make(PAYMENTS, REST), make(PAYMENTS), event)
+    assert (review.events, review.tally.alerts, review.tally.groups()) == (1, 0, ())
+
+
 OWNED = (
     MAIN
     + """

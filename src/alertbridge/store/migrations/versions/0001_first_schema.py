@@ -137,6 +137,7 @@ def upgrade() -> None:
         sa.Column("alerts", sa.JSON(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("inferred", sa.Text(), nullable=True),
+        sa.Column("adopted", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('received', 'decided', 'malformed', 'failed')", name=op.f("ck_events_outcome")
         ),
