@@ -41,6 +41,8 @@ class Wanted:
     incident: str | None = None
     delivery: str | None = None
     action: str | None = None
+    service: str | None = None
+    environment: str | None = None
     since: datetime | None = None
     after: str | None = None
     limit: int = DEFAULT_LIMIT
