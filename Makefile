@@ -47,7 +47,7 @@ kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
 	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py
 
-bench: $(VENV)/.dev  ## throughput as a ratio to a bare handler, and what many rules cost; interleaved
+bench: $(VENV)/.dev  ## throughput and processor time as ratios to a bare handler, and what many rules cost; interleaved
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.rules
 

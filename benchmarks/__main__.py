@@ -1,8 +1,12 @@
-"""Ack throughput as a ratio to a bare aiohttp handler, interleaved in one run.
+"""Ack throughput and processor time per request as ratios to a bare aiohttp handler, interleaved in one run.
 
 Three servers, each a process of its own on loopback, take turns under the same load of 64 connections: the bare handler, alertbridge
 with every alert dropped by a rule, and alertbridge with every alert opening an incident that is delivered to a
 stand-in of Elven. Rates depend on the machine and its other users; their ratio within a round much less.
+
+The processor time (user and system, all threads) is counted until everything is decided, and depends on the others least:
+where the load, the server's loop and its writing thread share two cores, look at it first. Its ratio is what throughput
+comes to when nothing but the server's own work holds it up. Needs Linux' /proc.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -24,6 +29,7 @@ import uvloop
 
 from benchmarks import load
 
+TICKS = os.sysconf("SC_CLK_TCK")
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
 SECONDS = float(os.environ.get("SECONDS", "3"))
 TOKEN = "token-of-the-benchmark"
@@ -110,6 +116,12 @@ async def backlog(port: int) -> int:
     raise LookupError("alertbridge_inbox")
 
 
+def processor_time(process: subprocess.Popen[bytes]) -> float:
+    """Seconds that all threads of a process have worked so far."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
 async def quiet(port: int) -> float:
     """Wait until everything accepted is decided; the seconds that took."""
     began = time.perf_counter()
@@ -123,22 +135,37 @@ async def measure(folder: Path) -> None:
     from tests.support.daemon import free_port  # noqa: PLC0415 - only here
 
     bare, dropping, delivering, stand_ins = (free_port() for _ in range(4))
-    processes = [
-        start("benchmarks.bare", str(bare), log=folder / "bare.log"),
-        start("alertbridge", "simulate", "--listen", f"127.0.0.1:{stand_ins}", log=folder / "stand-ins.log"),
-    ]
+    servers = {bare: start("benchmarks.bare", str(bare), log=folder / "bare.log")}
+    simulating = start(
+        "alertbridge", "simulate", "--listen", f"127.0.0.1:{stand_ins}", log=folder / "stand-ins.log"
+    )
     for port, rule in ((dropping, "drop: true"), (delivering, "send: [elven]")):
         home = folder / str(port)
         home.mkdir()
         text = CONFIGURATION.format(port=port, folder=home, token=TOKEN, stand_ins=stand_ins, rule=rule)
         (home / "alertbridge.yaml").write_text(text, encoding="utf-8")
-        processes.append(
-            start("alertbridge", "serve", "--config", str(home / "alertbridge.yaml"), log=home / "daemon.log")
+        servers[port] = start(
+            "alertbridge", "serve", "--config", str(home / "alertbridge.yaml"), log=home / "daemon.log"
         )
+    processes = [*servers.values(), simulating]
     try:
-        for port in (bare, stand_ins, dropping, delivering):
+        for port in (stand_ins, *servers):
             await listening(port)
-        await rounds(bare, dropping, delivering)
+        same = load.request(body("bdc4a5686971790d"), TOKEN)
+        numbers = itertools.count()
+        bench = Bench(
+            (
+                Target("bare", bare, servers[bare], lambda: same),
+                Target("dropped", dropping, servers[dropping], lambda: same),
+                Target(
+                    "delivered",
+                    delivering,
+                    servers[delivering],
+                    lambda: load.request(body(f"{next(numbers):016x}"), TOKEN),
+                ),
+            )
+        )
+        await bench.run()
     finally:
         for process in processes:
             process.terminate()
@@ -146,37 +173,63 @@ async def measure(folder: Path) -> None:
             process.wait(timeout=60)
 
 
-async def rounds(bare: int, dropping: int, delivering: int) -> None:
-    """Interleave the three, and print what each round and all of them came to."""
-    same = load.request(body("bdc4a5686971790d"), TOKEN)
-    numbers = itertools.count()
-    targets: dict[str, tuple[int, Callable[[], bytes]]] = {
-        "bare": (bare, lambda: same),
-        "dropped": (dropping, lambda: same),
-        "delivered": (delivering, lambda: load.request(body(f"{next(numbers):016x}"), TOKEN)),
-    }
-    ratios: dict[str, list[float]] = {"dropped": [], "delivered": []}
-    sustained: dict[str, list[float]] = {"dropped": [], "delivered": []}
-    for number in range(ROUNDS + 1):
-        rates: dict[str, float] = {}
-        notes = []
-        for name, (port, requests) in targets.items():
-            tally = await load.run(port, requests, SECONDS if number else 1.0)
-            rates[name] = tally.rate
-            note = f"{name} {tally.rate:.0f}/s p99 {tally.quantile(0.99) * 1000:.1f} ms"
-            if name != "bare":
-                after = await quiet(port)
-                if number:
-                    ratios[name].append(rates[name] / rates["bare"])
-                    good = tally.rate * tally.seconds
-                    sustained[name].append(good / (tally.seconds + after) / rates["bare"])
-                    note += f" (all decided {after:.2f} s later)"
-            notes.append(note)
-        print(f"round {number or 'to warm up'}: " + ", ".join(notes), flush=True)
-    for name, values in ratios.items():
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server under load: where it listens, which process it is, and what it is sent."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    requests: Callable[[], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One server's part of a round: answers per second, the same until all was decided, seconds of work per request."""
+
+    rate: float
+    sustained: float
+    work: float
+
+
+class Bench:
+    """Interleaves the servers, the bare handler first, and prints what each round and all of them came to."""
+
+    def __init__(self, targets: tuple[Target, ...]) -> None:
+        self._targets = targets
+        self._turns: dict[str, list[Turn]] = {target.name: [] for target in targets}
+
+    async def run(self) -> None:
+        """One round to warm up, then those that count."""
+        for number in range(ROUNDS + 1):
+            notes = [await self._turn(target, SECONDS if number else 1.0) for target in self._targets]
+            print(f"round {number or 'to warm up'}: " + ", ".join(notes), flush=True)
+            if not number:
+                for turns in self._turns.values():
+                    turns.clear()
+        for target in self._targets[1:]:
+            self._sum_up(target.name)
+
+    async def _turn(self, target: Target, seconds: float) -> str:
+        before = processor_time(target.process)
+        tally = await load.run(target.port, target.requests, seconds)
+        after = await quiet(target.port) if target is not self._targets[0] else 0.0
+        answers = tally.rate * tally.seconds
+        work = (processor_time(target.process) - before) / sum(tally.statuses.values())
+        self._turns[target.name].append(Turn(tally.rate, answers / (tally.seconds + after), work))
+        return (
+            f"{target.name} {tally.rate:.0f}/s p99 {tally.quantile(0.99) * 1000:.1f} ms, "
+            f"{work * 1e6:.0f} us of work each" + (f" (all decided {after:.2f} s later)" if after else "")
+        )
+
+    def _sum_up(self, name: str) -> None:
+        pairs = list(zip(self._turns[self._targets[0].name], self._turns[name], strict=True))
+        acks = [turn.rate / bare.rate for bare, turn in pairs]
         print(
-            f"ack throughput, every alert {name}: {statistics.median(values):.2f} of the bare handler "
-            f"(from {min(values):.2f} to {max(values):.2f}; until all is decided {statistics.median(sustained[name]):.2f})"
+            f"ack throughput, every alert {name}: {statistics.median(acks):.2f} of the bare handler "
+            f"(from {min(acks):.2f} to {max(acks):.2f}; until all is decided "
+            f"{statistics.median(turn.sustained / bare.rate for bare, turn in pairs):.2f}; "
+            f"by work {statistics.median(bare.work / turn.work for bare, turn in pairs):.2f})"
         )
 
 

@@ -244,7 +244,10 @@ def severity_words() -> str:
 
 def listings() -> str:
     """By what each listing can be filtered."""
-    each = (query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS, query.AUDIT)
+    each = (
+        *(query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS),
+        *(query.AUDIT, query.RULES),
+    )
     return table(
         ("listing", "filters", "`state` is one of"),
         (
@@ -292,9 +295,10 @@ def _command(context: click.Context) -> str:
     name = context.command_path.partition(" ")[2]
     usage = f"{context.command_path} {' '.join(command.collect_usage_pieces(context))}"
     examples = "\n".join(f"$ {line}" for line in (command.examples if isinstance(command, Taught) else ()))
+    shown = f"\n```console\n{examples}\n```\n" if examples else ""
     return (
         f"## {name}\n\n```console\n$ {usage}\n```\n\n{_prose(command.help or '')}\n\n"
-        f"{_options(context)}\n```console\n{examples}\n```\n"
+        f"{_options(context)}{shown}"
     )
 
 

@@ -24,28 +24,29 @@ from alertbridge.deliver.fleet import Fleet
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
-from alertbridge.model import DeliveryState, Event, Notification
+from alertbridge.model import Event, Notification
 from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
+from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
+from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import bridge, courier, endpoints, longest_look_back
 from alertbridge.pipeline import Decider
 from alertbridge.receive.routes import Receiver
-from alertbridge.store import census, dispatch, inbox, stranded
+from alertbridge.store import rule_sets, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _T = TypeVar("_T")
-
-_WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
 class App:
@@ -91,11 +92,13 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path)
+        self._store = await Store.open(self._path, accepted=self._accepted)
         self._loops.begin("writer", self._store.run())
-        await self._recover()
+        await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._make_parts(settings)
-        self._runner = await listen(self._routes(settings), settings.server)
+        self._runner = await listen(
+            self._routes(settings), settings.server, short_cut=self._receiver.short_cut
+        )
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
@@ -152,18 +155,6 @@ class App:
         await self._store.close()
         self._log.info("daemon.stopped")
 
-    async def _recover(self) -> None:
-        now = self._clock.now()
-        interrupted = await self._store.write(lambda connection: dispatch.recover(connection, now=now))
-        undecided = await self._store.read(inbox.count_undecided)
-        if interrupted or undecided:
-            self._log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
-        counted = (await self._store.read(census.take)).deliveries
-        for name in {name for name, _ in counted} - self.configuration.settings.destinations.keys():
-            waiting = sum(counted.get((name, state), 0) for state in _WAITING)
-            if waiting:
-                self._log.warning("destination.gone", destination=name, waiting=waiting)
-
     def _make_parts(self, settings: Settings) -> None:
         self._fleet = Fleet(
             couriers={name: self._courier(name, settings) for name in settings.destinations},
@@ -213,7 +204,16 @@ class App:
             store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
         )
         reload = ReloadPage(reload=self.reload, guard=self._guard)
-        parts = (self._receiver, self._health, page, reload, admin, actions)
+        rules = RulesPage(
+            store=self._store, in_use=lambda: self._decider.bridge.rulebook.hash, guard=self._guard
+        )
+        explain = ExplainPage(
+            bridge=lambda: self._decider.bridge,
+            guard=self._guard,
+            clock=self._clock,
+            clean=self._redactor.clean,
+        )
+        parts = (self._receiver, self._health, page, reload, admin, actions, rules, explain)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:
@@ -233,18 +233,16 @@ class App:
             for name, carrier in self._fleet.couriers.items()
         }
 
-    def _accept(self, event: Event, said: Notification) -> asyncio.Future[None]:
-        stored = self._store.accept(event)
+    async def _accept(self, event: Event, said: Notification) -> None:
         self._decider.expect(event, said)
+        try:
+            await self._store.accept(event)
+        except Exception:
+            self._decider.forget(event)
+            raise
 
-        def done(stored: asyncio.Future[None]) -> None:
-            if stored.cancelled() or stored.exception() is None:
-                self._decider.wake()
-            else:
-                self._decider.forget(event)
-
-        stored.add_done_callback(done)
-        return stored
+    def _accepted(self) -> None:
+        self._decider.wake()
 
     async def _reload(self, *, force: bool) -> Reloaded:
         async with self._turn:
@@ -310,6 +308,8 @@ class App:
         def exchange(connection: Connection) -> Stranded:
             found = find(connection)
             self._decider.bridge = new if force or not found else old
+            if self._decider.bridge is new:
+                rule_sets.keep(connection, new.rule_set, version=__version__, now=self._clock.now())
             return found
 
         if not force:

@@ -76,7 +76,8 @@ class Chronicle:
                 truncated[item.event.source] += item.truncated
             for heard in item.heard:
                 alerts[heard.alert.source, heard.alert.status.value] += 1
-                matches.update(heard.rules)
+                for rule in heard.rules:
+                    matches[rule] += 1
             for rule, name, _ in item.failures:
                 self._metrics.template_failures.labels(rule, name).inc()
         for source, number in events.items():

@@ -6,11 +6,13 @@ import os
 import threading
 from collections.abc import Callable
 
-from ulid import ULID
-
 from alertbridge.clock import Clock
 
 _RANDOM_BITS = 80
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
+_PAIR_BITS = 10
+_SHIFTS = range(12 * _PAIR_BITS, -1, -_PAIR_BITS)
 
 
 class Ulids:
@@ -25,7 +27,8 @@ class Ulids:
     def __call__(self) -> str:
         """The next id."""
         with self._lock:
-            return str(ULID(self._next().to_bytes(16)))
+            number = self._next()
+        return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
     def _next(self) -> int:
         milliseconds = int(self._clock.now().timestamp() * 1000)

@@ -74,4 +74,6 @@ class Metrics:
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded."
         )
-        self.config_hash = gauge("config_hash", "The first 48 bits of the configuration's hash, as a number.")
+        self.config_hash = gauge(
+            "config_hash", "The first 48 bits, as a number, of the hash of what decides."
+        )

@@ -31,6 +31,7 @@ def bridge(configuration: Configuration) -> Bridge:
     return Bridge(
         feeds={name: Feed(Alertmanager(), one.stale_window) for name, one in settings.sources.items()},
         rulebook=configuration.rulebook,
+        rule_set=configuration.rule_set,
         destinations={name: destination(name, one) for name, one in settings.destinations.items()},
         collapsing=frozenset(name for name, one in settings.destinations.items() if one.collapse),
     )

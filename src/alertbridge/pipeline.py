@@ -21,6 +21,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from alertbridge import __version__
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock, rest
 from alertbridge.deliver.posting import Postings, alarms_differ
@@ -29,10 +30,11 @@ from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store import inbox, ledger
+from alertbridge.store import inbox, ledger, rule_sets
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
@@ -44,9 +46,9 @@ _SMALL = 50  # alerts
 _CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
-_BREATH = timedelta(
-    milliseconds=20
-)  # between batches, so that under load they are large and requests come first
+_BREATH = timedelta(milliseconds=20)  # between batches, so that requests come first
+_FEW = 16  # events and doubts
+_LONG_BREATH = timedelta(milliseconds=100)  # under load: a batch costs as much as dozens of its events
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,14 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Bridge:
-    """What the configuration says about deciding: replaced whole, so that no event meets half of two."""
+    """What the configuration says about deciding: replaced whole, so that no event meets half of two.
+
+    `rule_set` is the record of it all that is kept, under the hash of the rulebook.
+    """
 
     feeds: Mapping[str, Feed]
     rulebook: Rulebook
+    rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
 
@@ -88,17 +94,19 @@ class Decider:
         self._posted = posted
         self._wake = asyncio.Event()
         self._closing = False
-        self._at_hand: dict[str, Notification] = {}
+        self._at_hand: dict[str, Event] = {}
+        self._said: dict[str, Notification] = {}
         self._most = _MOST_INPUTS
 
     def expect(self, event: Event, said: Notification) -> None:
         """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
         if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
-            self._at_hand[event.id] = said
+            self._at_hand[event.id] = event
+            self._said[event.id] = said
 
     def forget(self, event: Event) -> None:
         """It could not be stored after all."""
-        self._at_hand.pop(event.id, None)
+        self._take(event)
 
     def wake(self) -> None:
         """Something was stored."""
@@ -114,8 +122,8 @@ class Decider:
         while not self._closing:
             self._wake.clear()
             try:
-                if await self.run_once():
-                    await self._clock.sleep(_BREATH)
+                if decided := await self.run_once():
+                    await self._clock.sleep(breath(decided, self._most))
                 else:
                     await self._rest()
             except StoreBroken:
@@ -148,19 +156,30 @@ class Decider:
         span = _IDLE if due is None else min(_IDLE, max(timedelta(0), due - self._clock.now()))
         await rest(self._clock, span, until=self._wake)
 
+    def _take(self, event: Event) -> Notification | None:
+        self._at_hand.pop(event.id, None)
+        return self._said.pop(event.id, None)
+
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
         doubted = ledger.due_doubts(connection, now=now, most=most)
-        events = inbox.undecided(connection, most=most - len(doubted), most_bytes=_MOST_BYTES)
+        events = inbox.undecided(
+            connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
+        )
         inputs = [second_thought(bridge, alert) for alert in doubted]
-        inputs += [understand(bridge, event, self._at_hand.pop(event.id, None)) for event in events]
+        inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
+        rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
-            destinations=bridge.destinations, collapsing=bridge.collapsing, new_id=self._new_id, now=now
+            destinations=bridge.destinations,
+            collapsing=bridge.collapsing,
+            rules_hash=bridge.rulebook.hash,
+            new_id=self._new_id,
+            now=now,
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
@@ -185,14 +204,16 @@ class Decider:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
         known = isinstance(error, AlertbridgeError)
         reason = str(error) if known else f"{type(error).__name__}: {error}"
-        rules_hash, now = self.bridge.rulebook.hash, self._clock.now()
+        bridge, now = self.bridge, self._clock.now()
 
         def work(connection: Connection) -> list[Event] | AlertId:
             doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
             if doubted is not None:
                 return doubted
             events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
-            failed = [Decided(event.id, EventOutcome.FAILED, rules_hash, error=reason) for event in events]
+            rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
+            named = bridge.rulebook.hash
+            failed = [Decided(event.id, EventOutcome.FAILED, named, error=reason) for event in events]
             inbox.mark(connection, failed, now=now)
             return events
 
@@ -210,6 +231,19 @@ class Decider:
             self._posted()
 
 
+def read(feed: Feed, event: Event) -> Notification:
+    """What the body of an event says. Raises MalformedBody."""
+    if not event.inferred:
+        return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
+    said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
+    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+
+
+def breath(decided: int, most: int) -> timedelta:
+    """How long to wait for more: not long while it is calm, nor when there was more than one batch could hold."""
+    return _LONG_BREATH if _FEW <= decided < most else _BREATH
+
+
 def understand(bridge: Bridge, event: Event, said: Notification | None = None) -> Input:
     """What an event says (if it was not read before), and what the rules want for each of its alerts.
 
@@ -221,11 +255,9 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             f"source {event.source} is no longer configured; add it again to decide this event"
         )
     if said is None:
-        parser = _CONCLUDED if event.inferred else feed.parser
-        said = parser.parse(event.body, source=event.source, received_at=event.received_at)
+        said = read(feed, event)
     heard, failures = [], []
-    alerts = [replace(alert, inferred=True) for alert in said.alerts] if event.inferred else said.alerts
-    for alert in alerts:
+    for alert in said.alerts:
         plan = bridge.rulebook.plan(alert)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -19,7 +20,7 @@ from tests.support.payloads import captured, said
 CANARIES = {
     name: f"canary{number}{name}x7Qz9"
     for number, name in enumerate(
-        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy")
+        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy", "inline")
     )
 }
 MAIN = """
@@ -30,6 +31,8 @@ sources:
   prod: {{type: alertmanager, auth: {{bearer_token_file: bearer-token}}}}
   basic: {{type: alertmanager, auth: {{basic: {{username: am, password_file: password}}}}}}
   signed: {{type: alertmanager, auth: {{hmac: {{header: X-Signature, secret_file: hmac-secret}}}}}}
+  inline: {{type: alertmanager, auth: {{basic: {{username: am, password: "${{INLINE}}"}}}}}}
+  literal: {{type: alertmanager, auth: {{bearer_token: literal-canary-x7Qz9}}}}
 destinations:
   elven: {{type: elven, url_file: elven-url, timeout: 1s}}
   hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token_file: hivel-token, timeout: 1s}}
@@ -37,11 +40,17 @@ destinations:
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
 """
-RULES = """
+CANARIES["literal"] = "literal-canary-x7Qz9"
+MISPLACED = ", ".join(f'team = "{canary}"' for canary in CANARIES.values())
+RULES = f"""
 rules:
+  - name: secrets where they do not belong
+    when: [any: [{MISPLACED}]]
+    drop: true
   - name: everything
     send: [elven, hivel, refused]
 """
+ENVIRON = {"HIVEL2": CANARIES["hivel2"], "INLINE": CANARIES["inline"]}
 
 
 def write_secrets(folder: Path, stand_ins: str) -> None:
@@ -56,6 +65,12 @@ def write_secrets(folder: Path, stand_ins: str) -> None:
         "proxy-url": f"http://user:{CANARIES['proxy']}@127.0.0.1:{closed}",
     }.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
+
+
+def carrying(text: str) -> bytes:
+    """A notification that holds a secret, which a sender may make up."""
+    alert = {"status": "firing", "labels": {"alertname": "Down", "team": text}}
+    return json.dumps({"alerts": [alert]}).encode()
 
 
 async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
@@ -93,6 +108,14 @@ async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
         for kind in ("events", "incidents", "deliveries", "destinations"):
             await ask("GET", f"/api/v1/{kind}", headers=admin)
             await ask("GET", f"/api/v1/{kind}")
+        for canary in CANARIES.values():
+            await ask("POST", "/api/v1/explain?source=prod", data=carrying(canary), headers=admin)
+        await ask("POST", "/api/v1/explain?source=prod", data=body)
+        await ask("GET", "/api/v1/rules", headers=admin)
+        listed = await (await session.get(f"{daemon.url}/api/v1/rules", headers=admin)).json()
+        await ask("GET", f"/api/v1/rules/{listed['items'][0]['hash']}", headers=admin)
+        assert "secrets where they do not belong" in answers[-1], "the search is not blind"
+        assert "***" in answers[-1]
         for path in ("/metrics", "/-/healthy", "/-/ready", "/nowhere"):
             await ask("GET", path)
         listed = await (await session.get(f"{daemon.url}/api/v1/deliveries", headers=admin)).json()
@@ -109,13 +132,41 @@ async def test_no_secret_ever_leaves(tmp_path: Path) -> None:
         write_secrets(tmp_path, simulation.base_url)
         daemon = Daemon(tmp_path, stand_ins=simulation.base_url, rules=RULES, main=MAIN)
         try:
-            await daemon.start(environ={"HIVEL2": CANARIES["hivel2"]})
+            await daemon.start(environ=ENVIRON)
             answers = await use_everything(daemon, simulation)
+            answers += await asyncio.to_thread(command_line, daemon)
             assert daemon.stop() == 0
         finally:
             daemon.end_if_running()
         bodies = json.dumps([item.body for item in simulation.received])
     judge(tmp_path, daemon.log, answers, bodies)
+
+
+def command_line(daemon: Daemon) -> list[str]:
+    """What the commands that ask the daemon print."""
+    commands = [["rules", "history"], ["rules", "history", "--json"]]
+    shown = json.loads(tell(daemon, commands[1]))["items"][0]["hash"]
+    commands += [["rules", "show", shown], ["rules", "show", shown, "--json"]]
+    printed = [tell(daemon, command) for command in commands]
+    assert "secrets where they do not belong" in printed[2], "the search is not blind"
+    return printed
+
+
+def tell(daemon: Daemon, command: list[str]) -> str:
+    done = run([*command, "--config", str(daemon.configuration)])
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode() + done.stderr.decode()
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "alertbridge", *arguments],
+        input=captured("01"),
+        capture_output=True,
+        env={**surroundings(), **ENVIRON},
+        timeout=60,
+        check=False,
+    )
 
 
 def judge(folder: Path, log: Path, answers: list[str], bodies: str) -> None:
@@ -136,14 +187,7 @@ def test_the_command_line_shows_no_secret(tmp_path: Path) -> None:
     write_secrets(tmp_path, "http://127.0.0.1:9")
     daemon = Daemon(tmp_path, stand_ins="http://127.0.0.1:9", rules=RULES + "  - {nam: x}\n", main=MAIN)
     for command in (["check"], ["check", "--json"], ["explain", "-"], ["serve"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "alertbridge", *command, "--config", str(daemon.configuration)],
-            input=captured("01"),
-            capture_output=True,
-            env={**surroundings(), "HIVEL2": CANARIES["hivel2"]},
-            timeout=60,
-            check=False,
-        )
+        done = run([*command, "--config", str(daemon.configuration)])
         assert done.returncode == 1
         for name, canary in CANARIES.items():
             assert canary.encode() not in done.stdout + done.stderr, f"{name} is shown by {command}"

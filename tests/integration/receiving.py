@@ -16,6 +16,7 @@ from aiohttp import web
 
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification, Secret
+from alertbridge.operate.port import pass_router
 from alertbridge.problems import problem_middleware
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.routes import Endpoint, Receiver
@@ -152,6 +153,7 @@ async def served(**options: Any) -> AsyncIterator[Bridge]:
     app.add_routes(bridge.receiver.routes())
     runner = web.AppRunner(app, auto_decompress=False, access_log=None, **options)
     await runner.setup()
+    pass_router(runner, bridge.receiver.short_cut)
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         bridge.port = runner.addresses[0][1]

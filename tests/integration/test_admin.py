@@ -129,6 +129,21 @@ async def test_a_large_body_is_cut_in_lists_and_whole_by_itself(desk: Desk) -> N
     assert (len(exact["body"]), exact["body_truncated"]) == (4096, False)
     whole = await desk.get("events/e01")
     assert (len(whole["body"]), whole["body_truncated"]) == (5000, False)
+    exact, large = (await desk.get("events", body="whole"))["items"]
+    assert (len(large["body"]), large["body_truncated"]) == (5000, False)
+    assert (len(exact["body"]), exact["body_truncated"]) == (4096, False)
+
+
+async def test_a_page_of_whole_bodies_ends_before_it_is_too_large(desk: Desk) -> None:
+    for size in (1000, 3, 3_000_000, 2_000_000, 5_000_000):
+        await desk.stock.event(b"x" * size)
+
+    assert [page async for page in desk.pages("events")] == [["e05", "e04", "e03", "e02", "e01"]]
+    assert [page async for page in desk.pages("events", body="whole")] == [
+        ["e05"],
+        ["e04"],
+        ["e03", "e02", "e01"],
+    ]
 
 
 async def test_a_page_of_huge_events_ends_early_and_leaves_none_out(desk: Desk) -> None:
@@ -225,6 +240,7 @@ async def test_a_delivery_is_shown_with_its_answer_and_by_itself_with_its_attemp
         "destination": "elven",
         "key": "prod/f1",
         "action": "alarmed",
+        "rules_hash": "abc",
         "severity": "high",
         "state": "delivered",
         "attempts": 2,
@@ -305,6 +321,7 @@ async def test_a_list_shows_fifty_unless_told(desk: Desk) -> None:
             destination="elven",
             key="k",
             action=Action.ALARMED,
+            rules_hash="abc",
             severity=Severity.HIGH,
             state=DeliveryState.PENDING,
             payload={},

@@ -63,6 +63,7 @@ class Line:
             destination="elven",
             key=key,
             action=action,
+            rules_hash="abc",
             severity=Severity.HIGH,
             state=state,
             payload=payload,

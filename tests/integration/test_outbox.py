@@ -36,6 +36,7 @@ def posting(
         destination=destination,
         key=key,
         action=action,
+        rules_hash="abc",
         severity=Severity.HIGH,
         state=state,
         payload={"key": key},

@@ -17,7 +17,7 @@ from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event
 from alertbridge.parts import bridge
-from alertbridge.pipeline import Decider
+from alertbridge.pipeline import Decider, breath
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
 from tests.support.configuration import BOTH, MAIN, configure
@@ -435,3 +435,29 @@ async def test_a_named_template_that_fails_is_counted_for_the_field_that_uses_it
     assert house.metrics.template_failures.labels("all", "title")._value.get() == 1
     (incident,) = await house.rows("incidents")
     assert "in templates.title: in templates.broken: " in str(incident["content"])
+
+
+@pytest.mark.parametrize("poisoned", [False, True])
+async def test_what_decided_is_on_record_before_anything_names_it(
+    house: House, monkeypatch: pytest.MonkeyPatch, *, poisoned: bool
+) -> None:
+    """Also where it could not be recorded at the start, for want of room; and for an event that fails."""
+    if poisoned:
+        poison_the_alert_of_01(house, monkeypatch)
+    await house.hear("01")
+
+    (known,) = await house.rows("rule_sets")
+    tables = ("events", "incidents", "deliveries")
+    named = [row["rules_hash"] for table in tables for row in await house.rows(table)]
+    assert len(named) == (1 if poisoned else 4)
+    assert {*named} == {known["hash"]} == {house.decider.bridge.rulebook.hash}
+
+
+@pytest.mark.parametrize(
+    ("decided", "most", "milliseconds"),
+    [(1, 500, 20), (15, 500, 20), (16, 500, 100), (499, 500, 100), (500, 500, 20)],
+)
+def test_only_a_batch_that_others_are_about_to_join_is_waited_for_longer(
+    decided: int, most: int, milliseconds: int
+) -> None:
+    assert breath(decided, most) == timedelta(milliseconds=milliseconds)

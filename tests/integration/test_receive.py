@@ -47,6 +47,34 @@ async def test_a_webhook_is_accepted_with_the_id_of_its_event(bridge: Bridge) ->
     assert bridge.counted("prod", "received") == 1
 
 
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])
+async def test_the_answer_says_when_it_was_given_and_whether_the_connection_is_kept(
+    bridge: Bridge, headers: dict[str, str]
+) -> None:
+    reader, writer = await bridge.connect()
+    writer.write(request(PROD, FIRING, **headers) * (1 if headers else 2))
+    first = await answer(reader)
+
+    assert (first.status, json.loads(first.body)) == (202, {"event": "E1"})
+    assert "date" in first.headers
+    assert first.headers.get("connection") == headers.get("Connection")
+    if headers:
+        assert await reader.read() == b""
+    else:
+        assert json.loads((await answer(reader)).body) == {"event": "E2"}
+    writer.close()
+
+
+async def test_a_client_of_http_1_0_is_answered_and_sent_away(bridge: Bridge) -> None:
+    reader, writer = await bridge.connect()
+    writer.write(request(PROD, FIRING).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    whole = await reader.read()
+
+    assert whole.startswith(b"HTTP/1.0 202 Accepted\r\n")
+    assert whole.endswith(b'\r\n\r\n{"event":"E1"}')
+    writer.close()
+
+
 RECORDED: dict[str, list[list[str]]] = {
     entry["file"]: entry["headers"] for entry in json.loads((PAYLOADS / "index.json").read_text())
 }

@@ -175,6 +175,46 @@ async def test_under_load_nothing_is_lost_or_doubled_and_every_event_was_decided
     assert len(heard) == len(bench.stand_ins.incidents["elven"]) == 308
 
 
+async def test_every_set_that_was_loaded_is_on_record_with_the_one_in_use(bench: Bench) -> None:
+    first = bench.load().hash
+    assert [(one["hash"], one["in_use"]) for one in await bench.items("rules")] == [(first, True)]
+
+    bench.write(lambda text: text.replace("first", "second"))
+    second = (await bench.app.reload()).hash
+    bench.write(lambda text: text.replace("send:", "sned:"))
+    with pytest.raises(ConfigurationError):
+        await bench.app.reload()
+    assert [(one["hash"], one["in_use"]) for one in await bench.items("rules")] == [
+        (second, True),
+        (first, False),
+    ]
+    _, shown = await bench.ask(f"/api/v1/rules/{second[:8]}")
+    (part,) = shown["parts"]
+    assert part["content"]["rules"] == [
+        {"name": "second", "send": {"elven": {"title": "said by the second"}}}
+    ]
+    assert part["content"]["destinations"] == {"elven": {"type": "elven"}}
+
+    bench.write()
+    await bench.app.reload()
+    assert [one["hash"] for one in await bench.items("rules")] == [first, second]
+
+
+async def test_a_set_that_would_strand_something_is_not_on_record(bench: Bench) -> None:
+    await bench.behave(mode="status", status=500)
+    await bench.post("one")
+    await bench.until(lambda: bool(bench.stand_ins.received))
+    before = await bench.items("rules")
+    bench.write(
+        lambda text: text.replace("  elven: {", "  renamed: {").replace("send: {elven", "send: {renamed")
+    )
+
+    with pytest.raises(ConfigurationError):
+        await bench.app.reload()
+
+    assert await bench.items("rules") == before
+
+
 async def test_a_mistake_leaves_the_old_rules_working_and_is_told_in_every_place(bench: Bench) -> None:
     before = await bench.metric("config_hash")
     bench.write(lambda text: text.replace("send: {elven", "sned: {elven").replace("prod:", "other:"))
@@ -290,6 +330,7 @@ async def test_what_comes_in_after_the_first_look_is_counted_too_and_the_source_
             await bench.app.reload()
 
     assert bench.app._decider.bridge is before
+    assert [one["hash"] for one in await bench.items("rules")] == [before.rulebook.hash]
     assert await bench.post("two") == 202
     bench.app._decider._closing = False
     bench.app._loops.begin("decider", bench.app._decider.run())

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from alertbridge.errors import StoreError, StoreFull, StoreLocked
 from alertbridge.model import Event, EventOutcome
 from alertbridge.store import inbox, migrate
-from alertbridge.store.schema import metadata
+from alertbridge.store.schema import metadata, to_microseconds
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
 
@@ -59,6 +59,31 @@ async def test_many_accepted_at_once_share_few_transactions(store: Store) -> Non
     await asyncio.gather(*(store.accept(event(n)) for n in range(500)), store.write(count))
     assert turns <= 3
     assert len(await stored(store)) == 500
+
+
+async def test_who_waits_no_longer_does_not_take_the_event_back(store: Store) -> None:
+    store.accept(event(1)).cancel()
+    await store.accept(event(2))
+    assert await stored(store) == ["E00001", "E00002"]
+
+
+@pytest.mark.parametrize("number", [1, 64, 65, 300])
+async def test_whoever_decides_hears_once_of_all_that_was_stored_together(
+    tmp_path: Path, number: int
+) -> None:
+    heard: list[int] = []
+    with sqlite3.connect(tmp_path / "a.db") as other:
+        opened = await Store.open(
+            tmp_path / "a.db",
+            accepted=lambda: heard.extend(other.execute("SELECT count(*) FROM events").fetchone()),
+        )
+        writing = asyncio.create_task(opened.run())
+        await asyncio.gather(*(opened.accept(event(n)) for n in range(number)))
+        opened.stop()
+        await writing
+        await opened.close()
+    other.close()
+    assert heard == [number]
 
 
 async def test_a_failing_work_takes_nobody_with_it(store: Store) -> None:
@@ -209,15 +234,43 @@ async def test_a_batch_is_bounded_in_bytes_but_never_empty(store: Store) -> None
     assert await store.read(lambda connection: batch(connection, 10)) == ["E0"]
 
 
-async def test_what_became_of_an_event_is_noted(store: Store) -> None:
-    await store.accept(event(1))
-    decided = inbox.Decided("E00001", EventOutcome.DECIDED, "hash", 3)
+async def test_what_is_at_hand_is_not_read_again_and_keeps_its_turn(store: Store) -> None:
+    for number in range(3):
+        await store.accept(event(number))
+    at_hand = Event("E00001", "prod", NOON, b"at hand")
+
+    def batch(connection: Connection) -> list[Event]:
+        return inbox.undecided(connection, most=10, most_bytes=1000, at_hand={"E00001": at_hand})
+
+    assert await store.read(batch) == [event(0), at_hand, event(2)]
+
+
+async def test_what_became_of_each_event_is_noted(store: Store) -> None:
+    for number in range(4):
+        await store.accept(event(number))
+    decided = [
+        inbox.Decided("E00000", EventOutcome.DECIDED, "hash", 3, ({"note": 'ü "'}, {"rules": ["a"]})),
+        inbox.Decided("E00001", EventOutcome.FAILED, "other", error="why"),
+        inbox.Decided("E00003", EventOutcome.DECIDED, "hash"),
+    ]
 
     def mark(connection: Connection) -> None:
-        inbox.mark(connection, [decided], now=NOON)
+        inbox.mark(connection, decided, now=NOON)
+
+    def noted(connection: Connection) -> list[tuple[object, ...]]:
+        columns = "id, outcome, rules_hash, truncated, alerts, error, decided_at"
+        rows = connection.exec_driver_sql(f"SELECT {columns} FROM events ORDER BY seq")
+        return [tuple(row) for row in rows]
 
     await store.write(mark)
-    assert await stored(store) == []
+    at = to_microseconds(NOON)
+    assert await store.read(noted) == [
+        ("E00000", "decided", "hash", 3, '[{"note":"ü \\""},{"rules":["a"]}]', None, at),
+        ("E00001", "failed", "other", 0, "[]", "why", at),
+        ("E00002", "received", None, 0, None, None, None),
+        ("E00003", "decided", "hash", 0, "[]", None, at),
+    ]
+    assert await stored(store) == ["E00002"]
 
 
 async def test_a_reader_sees_one_view_however_long_it_looks(store: Store) -> None:

@@ -143,6 +143,7 @@ class Stock:
             destination=destination,
             key=key,
             action=action,
+            rules_hash="abc",
             severity=Severity.HIGH,
             state=state,
             payload={"title": "Down"},
@@ -204,7 +205,7 @@ async def serving(*routes: web.RouteDef) -> AsyncIterator[aiohttp.ClientSession]
     """A client of a server that serves `routes` as the daemon does."""
     application = web.Application(middlewares=[problem_middleware])
     application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()

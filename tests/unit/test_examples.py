@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from alertbridge.cli import example
-from alertbridge.cli.foresight import Fate, foresee
 from alertbridge.cli.trial.run import cover, run
 from alertbridge.config.destination_settings import HivelSettings
 from alertbridge.config.load import Configuration, load
+from alertbridge.foresight import Fate, foresee
 from alertbridge.parts import bridge
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,8 @@ import getpass
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
 from http.client import HTTPException
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,11 +27,16 @@ from alertbridge.config.values import Folders
 from alertbridge.errors import AlertbridgeError, ConfigurationError, Problem
 from alertbridge.operate.guard import OPERATOR
 
+_PAGE = 500
 _PATIENCE = 120.0  # seconds: many rules take a while
 
 
 class NoAnswer(AlertbridgeError):  # noqa: N818 - names what happened
     """The daemon could not be asked."""
+
+
+class Unanswered(NoAnswer):
+    """The daemon was asked, and its answer is that it cannot tell."""
 
 
 class Caller:
@@ -60,10 +66,29 @@ class Caller:
         status, said = self._ask("POST", path, query, b"" if body is None else json.dumps(body).encode())
         return status, _json(said)
 
-    def get(self, path: str, **query: str) -> tuple[int, dict[str, Any]]:
-        """The status and the JSON of the answer. Raises NoAnswer."""
-        status, body = self._ask("GET", path, query)
-        return status, _json(body)
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
+        status, said = self._ask("GET", path, query)
+        answer = _json(said)
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise Unanswered(
+                "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
+            )
+        if status != HTTPStatus.OK:
+            reason = answer.get("detail") or f"HTTP {status}, and no reason given"
+            raise Unanswered("\n  ".join([reason, *answer.get("matches", [])]))
+        return answer
+
+    def items(self, path: str, /, *, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
+        """Everything that a listing holds, or the first `most` of it, page by page. Raises Unanswered."""
+        cursor: str | None = ""
+        while cursor is not None and (most is None or most > 0):
+            limit = _PAGE if most is None else min(_PAGE, most)
+            continued = {"cursor": cursor} if cursor else {}
+            page = self.get(path, **query, limit=str(limit), **continued)
+            yield from page["items"]
+            cursor = page["next"]
+            most = None if most is None else most - len(page["items"])
 
     def read(self, path: str) -> str:
         """The text of the answer, whatever its status. Raises NoAnswer."""

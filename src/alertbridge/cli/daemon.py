@@ -2,36 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
-from alertbridge.cli.options import config_option
+from alertbridge.cli.options import config_option, url_option
 from alertbridge.errors import ConfigurationError
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+_Answer = TypeVar("_Answer")
 OK = 200
 _UNAUTHORIZED = 401
 
 
-def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
-        raise click.BadParameter("write for example http://127.0.0.1:9797")
-    return value
-
-
 def daemon_options(command: _Command) -> _Command:
     """Give `command` the parameters `config` and `url`, which say where the daemon is."""
-    asked = click.option(
-        "--url",
-        metavar="URL",
-        callback=_address,
-        help="Where the daemon is. Default: server.listen of the configuration.",
-    )(command)
-    return config_option(asked)
+    return config_option(url_option(command))
 
 
 class Daemon:
@@ -51,22 +39,26 @@ class Daemon:
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """What it answers."""
-        return self._checked(lambda: self._caller.get(path, **query))
+        return self._answered(lambda: self._caller.get(path, **query))
+
+    def items(self, path: str, most: int, **query: str) -> list[dict[str, Any]]:
+        """The first `most` items of a listing."""
+        return self._answered(lambda: list(self._caller.items(path, most=most, **query)))
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What it answers to `body`."""
-        return self._checked(lambda: self._caller.post(path, body))
-
-    def _checked(self, ask: Callable[[], tuple[int, dict[str, Any]]]) -> dict[str, Any]:
-        from alertbridge.cli.caller import NoAnswer  # noqa: PLC0415 - see above
-
-        try:
-            status, said = ask()
-        except NoAnswer as error:
-            fail([str(error)], self._otherwise)
+        status, said = self._answered(lambda: self._caller.post(path, body))
         if status != OK:
             fail([refusal(status, said)], self._otherwise)
         return said
+
+    def _answered(self, ask: Callable[[], _Answer]) -> _Answer:
+        from alertbridge.cli.caller import NoAnswer  # noqa: PLC0415 - see above
+
+        try:
+            return ask()
+        except NoAnswer as error:
+            fail([str(error)], self._otherwise)
 
 
 def refusal(status: int, said: Mapping[str, Any]) -> str:

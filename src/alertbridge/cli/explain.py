@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from alertbridge.cli.options import config_option, load_or_exit
+from alertbridge.cli.options import config_option, load_or_exit, url_option
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import MalformedBody
@@ -19,7 +20,10 @@ from alertbridge.model import Alert, AlertStatus, Notification
 
 if TYPE_CHECKING:
     from alertbridge.config.load import Configuration
+    from alertbridge.foresight import Foresight
+    from alertbridge.pipeline import Bridge
 
+_EVENT = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
 
@@ -34,17 +38,27 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
     return pairs
 
 
+def _there(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """A file that is there, or else what can only be the id of an event."""
+    if value is None or _is_event(value):
+        return value
+    return str(click.Path(exists=True, dir_okay=False, allow_dash=True).convert(value, parameter, context))
+
+
+def _is_event(text: str) -> bool:
+    return _EVENT.fullmatch(text) is not None and not Path(text).exists()
+
+
 @click.command(
     cls=Taught,
     examples=(
         "alertbridge explain notification.json",
+        "alertbridge explain 01M805Q3C5BSA6173TWSK32SPX",
         'echo \'{"alerts": [{"status": "firing", "labels": {"alertname": "Down"}}]}\' | alertbridge explain -',
         'alertbridge explain --labels alertname=Down,severity=page --annotations "summary=web-1 is down"',
     ),
 )
-@click.argument(
-    "file", type=click.Path(exists=True, dir_okay=False, allow_dash=True), required=False, default=None
-)
+@click.argument("file", metavar="[FILE|EVENT]", callback=_there, required=False, default=None)
 @click.option(
     "--labels",
     metavar="NAME=VALUE,...",
@@ -55,8 +69,13 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
 @click.option(
     "--annotations", metavar="NAME=VALUE,...", multiple=True, callback=_pairs, help="Its annotations."
 )
-@click.option("--source", metavar="NAME", help="The source it comes from; needed where there are several.")
+@click.option(
+    "--source",
+    metavar="NAME",
+    help="The source it comes from; needed where there are several. An event knows its own.",
+)
 @config_option
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def explain(
     file: str | None,
@@ -64,43 +83,86 @@ def explain(
     annotations: dict[str, str],
     source: str | None,
     config: Path,
+    url: str | None,
     *,
     as_json: bool,
 ) -> None:
     """Show what would become of the alerts in a notification.
 
-    FILE holds its body; - reads standard input. For each alert: which rules match, why the others do not, and the exact JSON that each destination would get. It is looked at alone:
-    what the daemon remembers of earlier alerts is not. Nothing is sent, nothing is stored.
+    FILE holds its body; - reads standard input. EVENT is the id of one that the running daemon has stored: it is asked for it at the address, and with the admin token, of the configuration's section `server`, and what was really decided then is shown too.
+
+    For each alert: which rules match, why the others do not, and the exact JSON that each destination would get. It is looked at alone:
+    what the daemon remembers of earlier alerts is not. The rules are those of the configuration as its files are now. Nothing is sent, nothing is stored.
     """
-    from alertbridge.cli import foresight  # noqa: PLC0415 - heavy with its fellows, and `--help` is to be quick
-    from alertbridge.config.secrets import Redactor  # noqa: PLC0415 - see above
+    from alertbridge.config.secrets import Redactor  # noqa: PLC0415 - heavy with its fellows, and `--help` is to be quick
     from alertbridge.parts import bridge  # noqa: PLC0415 - see above
 
     _check_usage(file, labels, annotations)
     configuration = load_or_exit(config)
-    name = _source(configuration, source)
-    parts = bridge(configuration)
-    now = SystemClock().now()
-    if file is None:
-        seen = foresight.foresee_all(parts, _notification(labels, annotations, source=name, now=now))
-    else:
-        with click.open_file(file, "rb") as stream:
-            body = stream.read()
-        try:
-            seen = foresight.foresee(parts, body, source=name, received_at=now)
-        except MalformedBody as error:
-            read = "standard input" if file == "-" else file
-            raise click.ClickException(f"{read}: {error}; the daemon would answer 400") from error
-    clean = Redactor(configuration.secrets).clean
-    if as_json:
-        click.echo(clean(json.dumps(foresight.as_json(seen), indent=2, ensure_ascii=False, default=dict)))
-    else:
-        click.echo(clean(foresight.as_text(seen)))
+    given = None if file is None else _read(file, config, url)
+    name = _source(configuration, source or (given.source if given else None))
+    said = None if given else _notification(labels, annotations, source=name, now=SystemClock().now())
+    seen = _foreseen(bridge(configuration), said or given, source=name)
+    told = _told(seen, given.event if given else None, as_json=as_json)
+    click.echo(Redactor(configuration.secrets).clean(told))
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A body to explain; `event` is the daemon's account of it, if it comes from there."""
+
+    name: str
+    body: bytes
+    received_at: datetime
+    source: str | None = None
+    event: Mapping[str, Any] | None = None
+
+    @property
+    def refusal(self) -> str:
+        """What the daemon does with a body that is malformed, or has done."""
+        return "would answer 400" if self.event is None else "answered 400"
+
+
+def _read(file: str, config: Path, url: str | None) -> _Given:
+    if _is_event(file):
+        from alertbridge.cli.caller import Caller  # noqa: PLC0415 - see `explain`
+
+        event = Caller(config, url=url).get(f"/api/v1/events/{file}")
+        received = datetime.fromisoformat(event["received_at"])
+        return _Given(f"event {file}", event["body"].encode(), received, event["source"], event)
+    with click.open_file(file, "rb") as stream:
+        name = "standard input" if file == "-" else file
+        return _Given(name, stream.read(), SystemClock().now())
+
+
+def _foreseen(parts: Bridge, given: _Given | Notification | None, *, source: str) -> Foresight:
+    from alertbridge.foresight import foresee, foresee_all  # noqa: PLC0415 - see `explain`
+
+    assert given is not None, "usage was checked"
+    if isinstance(given, Notification):
+        return foresee_all(parts, given)
+    try:
+        return foresee(parts, given.body, source=source, received_at=given.received_at)
+    except MalformedBody as error:
+        raise click.ClickException(f"{given.name}: {error}; the daemon {given.refusal}") from error
+
+
+def _told(seen: Foresight, event: Mapping[str, Any] | None, *, as_json: bool) -> str:
+    from alertbridge.cli import foresight, hindsight  # noqa: PLC0415 - see `explain`
+    from alertbridge.foresight import as_json as as_data  # noqa: PLC0415 - see `explain`
+
+    if not as_json:
+        then = [*hindsight.as_text(event, rules_hash=seen.rules_hash), ""] if event is not None else []
+        return "\n".join([*then, foresight.as_text(seen)])
+    data: dict[str, Any] = as_data(seen)
+    if event is not None:
+        data["event"] = hindsight.as_data(event, rules_hash=seen.rules_hash)
+    return json.dumps(data, indent=2, ensure_ascii=False, default=dict)
 
 
 def _check_usage(file: str | None, labels: Mapping[str, str], annotations: Mapping[str, str]) -> None:
     if file is None and not labels:
-        raise click.UsageError("name a FILE, - for standard input, or give --labels")
+        raise click.UsageError("name a FILE or an EVENT, - for standard input, or give --labels")
     if file is not None and (labels or annotations):
         raise click.UsageError("the alerts are either in FILE or said by --labels and --annotations")
 

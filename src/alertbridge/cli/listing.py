@@ -16,8 +16,6 @@ from alertbridge.cli.since import Since
 from alertbridge.cli.table import table
 from alertbridge.cli.taught import Taught, TaughtGroup
 
-_PAGE = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -62,7 +60,7 @@ def _list(listing: Listing) -> click.Command:
     @click.option("--json", "as_json", is_flag=True, help="For programs.")
     def listed(config: Path, url: str | None, limit: int, *, as_json: bool, **given: str | None) -> None:
         query = {name: value for name, value in given.items() if value is not None}
-        items = items_of(Daemon(config, url), listing.name, query, limit)
+        items = Daemon(config, url).items(f"/api/v1/{listing.name}", limit, **query)
         if as_json:
             click.echo(json.dumps(items, indent=2, ensure_ascii=False))
         elif items:
@@ -91,15 +89,3 @@ def _show(listing: Listing) -> click.Command:
         click.echo(json.dumps(item, indent=2, ensure_ascii=False))
 
     return show
-
-
-def items_of(daemon: Daemon, name: str, query: Mapping[str, str], limit: int) -> list[dict[str, Any]]:
-    """The first `limit` items of a listing, over as many pages as that takes."""
-    items: list[dict[str, Any]] = []
-    cursor: str | None = ""
-    while cursor is not None and len(items) < limit:
-        wanted = {**query, "limit": str(min(_PAGE, limit - len(items)))}
-        page = daemon.get(f"/api/v1/{name}", **wanted, **({"cursor": cursor} if cursor else {}))
-        items += page["items"]
-        cursor = page["next"]
-    return items[:limit]

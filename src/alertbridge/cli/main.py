@@ -10,10 +10,12 @@ from alertbridge import __version__
 from alertbridge.cli.amend import complete, discard, retry, skip
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
+from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, destinations, events, incidents
 from alertbridge.cli.reload import reload
+from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
 from alertbridge.cli.simulate import simulate
@@ -51,8 +53,8 @@ def group() -> None:
 deliveries.add_command(retry)
 deliveries.add_command(discard)
 _COMMANDS: tuple[click.Command, ...] = (
-    *(init, check, test, explain, serve, reload),
-    *(trace, incidents, deliveries, events, destinations, complete, skip, audit),
+    *(init, check, test, explain, diff, serve, reload),
+    *(trace, incidents, deliveries, events, destinations, complete, skip, audit, rules),
     *(simulate, demo, schema),
 )
 for command in _COMMANDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -31,6 +32,22 @@ def config_option(command: _Command) -> _Command:
         callback=_found,
         help=f"The configuration. Default: $ALERTBRIDGE_CONFIG, else ./{HERE} if it is there, else {INSTALLED}.",
     )(command)
+
+
+def url_option(command: _Command) -> _Command:
+    """Give `command` the parameter `url`, the address of the running daemon, or None."""
+    return click.option(
+        "--url",
+        metavar="URL",
+        callback=_address,
+        help="Where the daemon is. Default: server.listen of the configuration.",
+    )(command)
+
+
+def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
+        raise click.BadParameter("write for example http://127.0.0.1:9797")
+    return value
 
 
 def _found(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path:

@@ -20,6 +20,11 @@ class Change:
     retyped: tuple[str, ...]
 
     @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self.added or self.changed or self.removed)
+
+    @property
     def leaving(self) -> tuple[str, ...]:
         """Those whose waiting work nobody would do any more."""
         return self.removed + self.retyped
@@ -44,17 +49,20 @@ class Difference:
 def difference(running: Configuration, wanted: Configuration) -> Difference:
     """From the configuration that is in use to another one."""
     old, new = running.settings, wanted.settings
+    sources = _change(old.sources, new.sources)
     destinations = _change(old.destinations, new.destinations)
+    restart = _restart(old, new)
+    decides = running.hash != wanted.hash or running.secrets != wanted.secrets
     return Difference(
-        anything=running.hash != wanted.hash or running.secrets != wanted.secrets,
-        sources=_change(old.sources, new.sources),
+        anything=decides or sources.any or destinations.any or bool(restart),
+        sources=sources,
         destinations=destinations,
         rekeyed=frozenset(
             name
             for name in destinations.changed
             if _secrets(old.destinations[name]) != _secrets(new.destinations[name])
         ),
-        restart=_restart(old, new),
+        restart=restart,
     )
 
 

@@ -9,13 +9,12 @@ name        the templates that others use by name                  named.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
 check       the tests, against rules and destinations              trials.py
+keep        what of all this decides, without secrets              deciding.py
 advise      what works and is still worth a warning                advice.py, unknown_words.py
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
 from alertbridge.config.compile import Compiler, rulebook
+from alertbridge.config.deciding import deciding
 from alertbridge.config.defaults import with_defaults
 from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
@@ -36,6 +36,7 @@ from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
 from alertbridge.config.secret_reader import SecretReader
+from alertbridge.config.secrets import Redactor
 from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
@@ -44,6 +45,7 @@ from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret, Severity
+from alertbridge.rules.rule_set import Part, RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook
 from alertbridge.rules.severity import SeverityWords
 
@@ -55,14 +57,14 @@ _MOST_TRIES: Final = 5
 class Configuration:
     """A configuration that can be used.
 
-    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `hash` is the
-    SHA-256, in hexadecimal digits, of the names and contents of `files`, comments and secrets left out. `secret_files`
-    leads from a setting such as `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
+    `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `rule_set` is
+    what of `files` decides. `secret_files` leads from a setting such as `destinations.elven.url` to the file that holds
+    it. `sight` is all that the load looked at.
     """
 
     settings: Settings
     rulebook: Rulebook
-    hash: str
+    rule_set: RuleSet
     files: tuple[Path, ...]
     secrets: tuple[Secret, ...]
     base: Path
@@ -70,6 +72,11 @@ class Configuration:
     secret_files: Mapping[str, Path] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     sight: Sight = field(default_factory=Sight)
+
+    @property
+    def hash(self) -> str:
+        """The name of what decides."""
+        return self.rule_set.hash
 
 
 class UnusableConfigurationError(ConfigurationError):
@@ -100,6 +107,11 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
         assert problems, "what is not usable has a reason"
         raise UnusableConfigurationError(problems, sight=loading.reader.sight)
     return configuration
+
+
+def documents(path: Path, *, environ: Mapping[str, str]) -> tuple[Document, ...]:
+    """The main file at `path` and its rule files, with the place of everything in them; none that cannot be read."""
+    return _Loading(path, environ).documents()
 
 
 def json_schema() -> dict[str, JSON]:
@@ -149,12 +161,15 @@ class _Loading:
             trials += placed(document, part.tests if part else ())
         settings = _merged(settings, [part for part in parts if part is not None])
         files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
-        digest = _digest(files, self._base)
-        book = rulebook(rules, settings=settings, destinations=destinations, digest=digest)
+        clean = Redactor(tuple(secrets.secrets)).clean
+        kept = RuleSet.of(
+            Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in files.items()
+        )
+        book = rulebook(rules, settings=settings, destinations=destinations, digest=kept.hash)
         return Configuration(
             settings=settings,
             rulebook=book,
-            hash=digest,
+            rule_set=kept,
             files=tuple(files),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
@@ -165,6 +180,11 @@ class _Loading:
             trials=trials,
             sight=self.reader.sight,
         )
+
+    def documents(self) -> tuple[Document, ...]:
+        """The files, as they are written."""
+        main = self._read(self._path, str(self._path), MAIN)
+        return () if main is None else (main, *self._rule_files(main).values())
 
     def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
@@ -211,9 +231,3 @@ def _merged(settings: Settings, parts: list[RuleFile]) -> Settings:
     templates = settings.templates | {name: text for part in parts for name, text in part.templates.items()}
     tests = settings.tests + tuple(test for part in parts for test in part.tests)
     return settings.model_copy(update={"rules": rules, "templates": templates, "tests": tests})
-
-
-def _digest(files: Mapping[Path, Mapping[str, Any]], base: Path) -> str:
-    """SHA-256 over names and data; Secrets show as asterisks in it."""
-    contents = [[os.path.relpath(path, base), data] for path, data in files.items()]
-    return hashlib.sha256(json.dumps(contents, sort_keys=True, default=str).encode()).hexdigest()

@@ -18,7 +18,8 @@ from alertbridge.store.outbox import Posting
 class Postings:
     """The messages of one batch, in order, until they are stored together with the changes they come from.
 
-    `collapsing` names the destinations that are told nothing of an incident that was over before they heard of it.
+    `collapsing` names the destinations that are told nothing of an incident that was over before they heard of it;
+    `rules_hash` what decided.
     """
 
     def __init__(
@@ -26,11 +27,13 @@ class Postings:
         *,
         destinations: Mapping[str, Destination],
         collapsing: frozenset[str],
+        rules_hash: str,
         new_id: Callable[[], str],
         now: datetime,
     ) -> None:
         self._destinations = destinations
         self._collapsing = collapsing
+        self._rules_hash = rules_hash
         self._new_id = new_id
         self._now = now
         self._postings: list[Posting] = []
@@ -82,6 +85,7 @@ class Postings:
             destination=incident.destination,
             key=incident.key,
             action=announcement.action,
+            rules_hash=self._rules_hash,
             severity=announcement.severity,
             state=state,
             payload=composed.payload,

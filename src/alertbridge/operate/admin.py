@@ -8,15 +8,15 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
-from alertbridge.model import JSON, DeliveryState, instant
+from alertbridge.model import DeliveryState, instant
 from alertbridge.operate import query
+from alertbridge.operate.answers import listed, refusal, said, unknown
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery, Listing
 from alertbridge.operate.survey import Survey, survey
@@ -78,13 +78,13 @@ class Admin:
         try:
             wanted = query.read_query(listing, request.query)
         except BadQuery as error:
-            return _refusal(error)
-        return _page(listing, await self._store.read(lambda connection: page(connection, wanted)))
+            return refusal(error)
+        return listed(listing, await self._store.read(lambda connection: page(connection, wanted)))
 
     async def _show(self, listing: Listing, find: _Find, request: web.Request) -> web.Response:
         identifier = request.match_info["id"]
         item = await self._store.read(lambda connection: find(connection, identifier))
-        return _unknown(listing, identifier) if item is None else _json(item)
+        return unknown(listing, identifier) if item is None else said(item)
 
     async def _trace(self, request: web.Request) -> web.Response:
         asked = request.match_info["asked"]
@@ -92,24 +92,24 @@ class Admin:
         if story is None:
             detail = f'nothing is known of "{asked}"; ask by the id of an incident, a delivery or an event, by a key, or by a fingerprint'
             return problem(404, "Not found", detail)
-        return _json(story)
+        return said(story)
 
     async def _list_destinations(self, request: web.Request) -> web.Response:
         try:
             wanted = query.read_query(query.DESTINATIONS, request.query)
         except BadQuery as error:
-            return _refusal(error)
+            return refusal(error)
         names = sorted(name for name in self._stations if wanted.after is None or name > wanted.after)
         shown = names[: wanted.limit]
         items = await self._destinations(shown)
-        return _page(query.DESTINATIONS, Page(items, shown[-1] if len(names) > len(shown) else None))
+        return listed(query.DESTINATIONS, Page(items, shown[-1] if len(names) > len(shown) else None))
 
     async def _show_destination(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
         if name not in self._stations:
-            return _unknown(query.DESTINATIONS, name)
+            return unknown(query.DESTINATIONS, name)
         (item,) = await self._destinations([name])
-        return _json(item)
+        return said(item)
 
     async def _destinations(self, names: list[str]) -> list[Item]:
         stations = {name: self._stations[name] for name in names}
@@ -136,22 +136,3 @@ def _destination(name: str, station: Station, seen: Survey, now: datetime) -> It
         "dead": counts.get((name, DeliveryState.DEAD), 0),
         "oldest_seconds": None if since is None else max(0.0, (now - since).total_seconds()),
     }
-
-
-def _page(listing: Listing, page: Page) -> web.Response:
-    return _json({"items": [*page.items], "next": query.cursor(listing, page.next)})
-
-
-def _json(value: Mapping[str, JSON]) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
-
-
-def _refusal(error: BadQuery) -> web.Response:
-    return problem(400, "Bad query", str(error), parameter=error.parameter, allowed=list(error.allowed))
-
-
-def _unknown(listing: Listing, identifier: str) -> web.Response:
-    detail = f'"{identifier}" is not among the {listing.name}'
-    if listing is not query.DESTINATIONS:
-        detail += "; what is finished is deleted after the time under storage.retention"
-    return problem(404, "Not found", detail)

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from alertbridge.config.settings import ServerSettings, TlsSettings
 from alertbridge.problems import problem_middleware
 
 _HANDLERS_END = 5.0  # seconds that requests being answered may still take when the server stops
+_MOST_READ = 1024 * 1024  # bytes of a body that is read whole; webhooks have a limit of their own
 _BACKLOG = 1024  # a storm opens hundreds of connections at once
 
 
-async def listen(routes: list[web.RouteDef], settings: ServerSettings) -> web.AppRunner:
-    """Serve `routes`, with or without TLS, until the runner's `cleanup`. Raises OSError if the address is not to be had."""
-    application = web.Application(middlewares=[problem_middleware])
+ShortCut: TypeAlias = Callable[[web.Request], Handler | None]
+
+
+async def listen(
+    routes: list[web.RouteDef], settings: ServerSettings, *, short_cut: ShortCut
+) -> web.AppRunner:
+    """Serve `routes`, with or without TLS, until the runner's `cleanup`. Raises OSError if the address is not to be had.
+
+    What `short_cut` has a handler for goes straight there, and everything else through the router.
+    """
+    application = web.Application(middlewares=[problem_middleware], client_max_size=_MOST_READ)
     application.add_routes(routes)
     runner = web.AppRunner(
         application,
@@ -27,6 +39,7 @@ async def listen(routes: list[web.RouteDef], settings: ServerSettings) -> web.Ap
         logger=_quiet(),
     )
     await runner.setup()
+    pass_router(runner, short_cut)
     site = web.TCPSite(
         runner,
         settings.host,
@@ -36,6 +49,20 @@ async def listen(routes: list[web.RouteDef], settings: ServerSettings) -> web.Ap
     )
     await site.start()
     return runner
+
+
+def pass_router(runner: web.AppRunner, short_cut: ShortCut) -> None:
+    """Let requests that `short_cut` has a handler for go straight there: a router and its wrappings cost as much as parsing a webhook."""
+    server = runner.server
+    assert server is not None, "setup comes first"
+    routed = server.request_handler
+
+    def handle(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
+        assert isinstance(request, web.Request), "made by the application"
+        handler = short_cut(request)
+        return routed(request) if handler is None else problem_middleware(request, handler)
+
+    server.request_handler = handle
 
 
 def _quiet() -> logging.Logger:

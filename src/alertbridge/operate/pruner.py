@@ -19,7 +19,7 @@ _EVERY = timedelta(minutes=10)
 class Pruner:
     """Deletes events older than `events`; deliveries, closed incidents, quiet alerts and deployments older than `deliveries`.
 
-    Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
+    A rule set goes when nothing names it and twenty others were loaded after it. Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
     looks: the attempts it counts are kept that long, however short `deliveries` is; and deployments as long as an
     incident may be laid to them, which is `blamable`.
     """
@@ -68,6 +68,7 @@ class Pruner:
             "alerts": (retention.ALERTS, self._deliveries),
             "deployments": (retention.DEPLOYMENTS, max(self._deliveries, self.blamable)),
             "merges": (retention.MERGES, max(self._deliveries, self.blamable)),
+            "rule_sets": (retention.RULE_SETS, timedelta(0)),  # last, when all that names them is gone
         }
         counts = {name: await self._prune(kind, now - age) for name, (kind, age) in ages.items()}
         if any(counts.values()):

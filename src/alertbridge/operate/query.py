@@ -41,7 +41,7 @@ class Listing:
     numbered: bool = False
 
 
-EVENTS = Listing("events", ("since", "source", "state"), tuple(EventOutcome), numbered=True)
+EVENTS = Listing("events", ("body", "since", "source", "state"), tuple(EventOutcome), numbered=True)
 INCIDENTS = Listing(
     "incidents", ("destination", "fingerprint", "key", "since", "source", "state"), ("open", "closed")
 )
@@ -53,6 +53,7 @@ DELIVERIES = Listing(
 )
 AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
 DESTINATIONS = Listing("destinations")
+RULES = Listing("rules", numbered=True)
 
 
 def read_query(listing: Listing, query: MultiMapping[str]) -> Wanted:
@@ -88,6 +89,8 @@ def _read(listing: Listing, name: str, text: str) -> str | int | datetime:
             return _word(name, text, listing.states)
         case "action":
             return _word(name, text, tuple(Action))
+        case "body":
+            return _word(name, text, ("whole",))
         case _:
             return text
 

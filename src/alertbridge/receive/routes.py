@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-import orjson
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
 from alertbridge.clock import Clock
@@ -17,6 +16,7 @@ from alertbridge.errors import MalformedBody, StoreError, StoreFull
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, EventOutcome, Notification
 from alertbridge.problems import problem
+from alertbridge.receive.acknowledgement import acknowledgement
 from alertbridge.receive.authentication import (
     Authentication,
     Hmac,
@@ -30,6 +30,7 @@ from alertbridge.receive.refusal import Refused
 from alertbridge.sources import Source
 
 _KEPT_OF_MALFORMED = 64 * 1024  # bytes
+_PREFIX = "/v1/sources/"
 _UNKNOWN = "unknown"
 _NAME_SHOWN = 100  # characters of an unknown source's name
 _RETRY_LATER = {"Retry-After": "5"}
@@ -48,7 +49,8 @@ class Endpoint:
 class Receiver:
     """Answers webhooks.
 
-    `accept` takes an event and what it says, and returns when it is committed; `keep_malformed` stores one that was refused, with the reason.
+    `accept` takes an event and what it says, and returns when it is committed; if it is cancelled, the commit stands.
+    `keep_malformed` stores one that was refused, with the reason.
     `endpoints` is looked at anew for each request. Bodies are never logged.
     """
 
@@ -72,27 +74,27 @@ class Receiver:
         self._tally = _Tally(metrics)
         self._log: FilteringBoundLogger = structlog.get_logger().bind()
         self._closed = False
-        self._left_alone: set[asyncio.Future[None]] = set()
 
     def routes(self) -> list[web.RouteDef]:
-        """What to serve: the known sources, found without a search, and every other path below `/v1/sources/`.
+        """What to serve: every path below `/v1/sources/`, with every method, because the order of the refusals is ours."""
+        return [web.route(hdrs.METH_ANY, _PREFIX + "{source:.*}", self._receive_elsewhere)]
 
-        They take every method, because the order of the refusals is ours.
-        """
-        known = [
-            web.route(hdrs.METH_ANY, f"/v1/sources/{name}", partial(self._receive, name))
-            for name in self._endpoints
-        ]
-        return [*known, web.route(hdrs.METH_ANY, "/v1/sources/{source:.*}", self._receive_elsewhere)]
+    def short_cut(self, request: web.Request) -> Handler | None:
+        """What answers a plain webhook to a known source, which is nearly all of them; None if it has to go through the routes."""
+        path = request.raw_path
+        if not path.startswith(_PREFIX) or hdrs.EXPECT in request.headers:
+            return None
+        name = path[len(_PREFIX) :]
+        return partial(self._receive, name) if name in self._endpoints else None
 
     def close(self) -> None:
         """From now on every webhook is answered with 503, also one that is still being read."""
         self._closed = True
 
-    async def _receive_elsewhere(self, request: web.Request) -> web.Response:
+    async def _receive_elsewhere(self, request: web.Request) -> web.StreamResponse:
         return await self._receive(request.match_info["source"], request)
 
-    async def _receive(self, name: str, request: web.Request) -> web.Response:
+    async def _receive(self, name: str, request: web.Request) -> web.StreamResponse:
         """Take one webhook, or say why not."""
         endpoint = self._endpoints.get(name)
         try:
@@ -113,7 +115,7 @@ class Receiver:
             _authenticate(endpoint, request, b"")
         return endpoint
 
-    async def _take(self, request: web.Request, endpoint: Endpoint) -> web.Response:
+    async def _take(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
         """Read, check and commit the body."""
         sent = await read_body(request, limit=self._max_body)
         if isinstance(endpoint.authentication, Hmac):
@@ -130,30 +132,13 @@ class Receiver:
         if endpoint.name not in self._endpoints:  # removed meanwhile: nobody would decide the event
             raise _not_found(endpoint.name, self._endpoints)
         try:
-            await self._commit(event, said)
+            await self._accept(event, said)
         except StoreError as error:
             title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
             raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
         self._tally.count(event.source, EventOutcome.RECEIVED)
         self._log.debug("event.received", event_id=event.id, source=event.source, alerts=len(said.alerts))
-        return web.Response(
-            status=202, body=orjson.dumps({"event": event.id}), content_type="application/json"
-        )
-
-    async def _commit(self, event: Event, said: Notification) -> None:
-        """Wait for the commit; a request that is cancelled meanwhile leaves it to end by itself."""
-        commit = asyncio.ensure_future(self._accept(event, said))
-        try:
-            await asyncio.shield(commit)
-        except asyncio.CancelledError:
-            self._left_alone.add(commit)
-            commit.add_done_callback(self._end_alone)
-            raise
-
-    def _end_alone(self, commit: asyncio.Future[None]) -> None:
-        self._left_alone.discard(commit)
-        if not commit.cancelled() and (error := commit.exception()):
-            self._log.warning("event.not_stored", error=str(error))
+        return acknowledgement(request, event)
 
     async def _keep(self, event: Event, error: MalformedBody) -> web.Response:
         """Refuse a malformed body with its place and problem, and with the id under which it can be looked at."""

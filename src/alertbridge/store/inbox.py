@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -57,46 +60,55 @@ def told(verdict: Verdict) -> dict[str, JSON]:
 
 
 _WAITING = among(events.c.outcome, EventOutcome.RECEIVED)
-_SIZES = (
-    select(events.c.seq, func.length(events.c.body))
+_OLDEST = (
+    select(events.c.seq, events.c.id, func.length(events.c.body).label("size"))
     .where(_WAITING)
     .order_by(events.c.seq)
     .limit(bindparam("most"))
+    .subquery()
 )
-_UNDECIDED = (
-    select(events.c.id, events.c.source, events.c.received_at, events.c.body, events.c.inferred)
-    .where(_WAITING, events.c.seq <= bindparam("last"))
-    .order_by(events.c.seq)
+# One row for all of them: before each row the interpreter's lock is let go, and must be won back from a busy event loop.
+_WHICH = select(func.json_group_array(func.json_array(_OLDEST.c.seq, _OLDEST.c.id, _OLDEST.c.size)))
+_BY_SEQ = select(events.c.id, events.c.source, events.c.received_at, events.c.body, events.c.inferred).where(
+    events.c.seq.in_(bindparam("seqs", expanding=True))
 )
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
-_ROWS = func.json_each(bindparam("rows")).table_valued("value", name="decided")
+_VERDICTS = func.json_each(bindparam("verdicts")).table_valued("key", "value", name="decided")
 _DECIDE = (
     update(events)
-    .where(events.c.id == func.json_extract(_ROWS.c.value, "$.event"))
+    .where(events.c.id == _VERDICTS.c.key)
     .values(
+        outcome=bindparam("outcome"),
         decided_at=bindparam("now", type_=Instant),
-        **{
-            name: func.json_extract(_ROWS.c.value, f"$.{name}")
-            for name in ("outcome", "rules_hash", "truncated", "alerts", "error")
-        },
+        rules_hash=bindparam("rules_hash"),
+        truncated=bindparam("truncated"),
+        alerts=_VERDICTS.c.value,
+        error=bindparam("error"),
     )
 )
 
 
-def undecided(connection: Connection, *, most: int, most_bytes: int) -> list[Event]:
-    """The oldest events that are not decided yet, in the order of their acceptance.
+def undecided(
+    connection: Connection, *, most: int, most_bytes: int, at_hand: Mapping[str, Event] = MappingProxyType({})
+) -> list[Event]:
+    """The oldest events that are not decided yet, in the order of their acceptance; those `at_hand` are not read again.
 
     At most `most` of them, and as many as fit into `most_bytes` of bodies, but at least one if there is any.
     """
-    sizes = (connection.execute(_SIZES, {"most": most})).all()
-    room, last = most_bytes, None
-    for seq, size in sizes:
-        if last is not None and size > room:
+    room = most_bytes
+    which: dict[str, int] = {}
+    for seq, identifier, size in sorted(orjson.loads(connection.scalar(_WHICH, {"most": most}) or "[]")):
+        if which and size > room:
             break
-        room, last = room - size, seq
-    if last is None:
-        return []
-    rows = connection.execute(_UNDECIDED, {"last": last})
+        room -= size
+        which[identifier] = seq
+    absent = [seq for identifier, seq in which.items() if identifier not in at_hand]
+    read = {event.id: event for event in _read(connection, absent)} if absent else {}
+    return [at_hand.get(identifier) or read[identifier] for identifier in which]
+
+
+def _read(connection: Connection, seqs: Sequence[int]) -> list[Event]:
+    rows = connection.execute(_BY_SEQ, {"seqs": seqs})
     return [Event(r.id, r.source, r.received_at, bytes(r.body), r.inferred or "") for r in rows]
 
 
@@ -108,18 +120,18 @@ def count_undecided(connection: Connection) -> int:
 def mark(connection: Connection, decided: Sequence[Decided], *, now: datetime) -> None:
     """Note what became of events, in the transaction that stores their changes: neither is seen without the other.
 
-    All in one statement, its rows handed over as one JSON text.
+    One statement for all of which the same is to be noted but for their alerts, which are handed over as one JSON text.
     """
-    if decided:
-        rows = [
-            {
-                "event": item.event,
-                "outcome": item.outcome.value,
-                "rules_hash": item.rules_hash,
-                "truncated": item.truncated,
-                "alerts": item.alerts,
-                "error": item.error,
-            }
-            for item in decided
-        ]
-        connection.execute(_DECIDE, {"rows": orjson.dumps(rows).decode(), "now": now})
+    alike: dict[tuple[EventOutcome, str, int, str | None], dict[str, Any]] = defaultdict(dict)
+    for item in decided:
+        alike[item.outcome, item.rules_hash, item.truncated, item.error][item.event] = item.alerts
+    for (outcome, rules_hash, truncated, error), verdicts in alike.items():
+        noted = {
+            "verdicts": orjson.dumps(verdicts).decode(),
+            "outcome": outcome.value,
+            "now": now,
+            "rules_hash": rules_hash,
+            "truncated": truncated,
+            "error": error,
+        }
+        connection.execute(_DECIDE, noted)

@@ -22,7 +22,7 @@ from alertbridge.store.schema import ALIVE_STATES, attempts, audit, deliveries, 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50
 _SHOWN_BODY = 4096  # bytes of a body in a list
-_MOST_BYTES = 4 * 1024 * 1024  # of what became of alerts, on one page of events
+_MOST_BYTES = 4 * 1024 * 1024  # of what became of alerts, and of whole bodies, on one page of events
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Wanted:
     """What is asked of a listing; None leaves a filter out. `after` is where the page before ended.
 
     Each listing heeds the filters that make sense there; `since` is compared with the moment that an event was
-    received, an incident opened, a delivery was created.
+    received, an incident opened, a delivery was created. `body` is `whole` where events are wanted uncut.
     """
 
     state: str | None = None
@@ -43,6 +43,7 @@ class Wanted:
     action: str | None = None
     service: str | None = None
     environment: str | None = None
+    body: str | None = None
     since: datetime | None = None
     after: str | None = None
     limit: int = DEFAULT_LIMIT
@@ -57,7 +58,7 @@ class Page:
 
 
 def list_events(connection: Connection, wanted: Wanted) -> Page:
-    """Accepted request bodies by `source`, `state` (their outcome) and `since`; each body cut to 4 KiB.
+    """Accepted request bodies by `source`, `state` (their outcome) and `since`; each cut to 4 KiB unless wanted whole.
 
     A page ends before its limit where events of thousands of alerts would make it too large.
     """
@@ -65,9 +66,8 @@ def list_events(connection: Connection, wanted: Wanted) -> Page:
     sizes = [(row.seq, row.size) for row in found]
     chosen = _fitting(sizes[: wanted.limit])
     beginning = func.substr(events.c.body, 1, _SHOWN_BODY, type_=LargeBinary).label("body")
-    query: Select[Any] = (
-        select(*_EVENT, beginning).where(events.c.seq.in_(chosen)).order_by(events.c.seq.desc())
-    )
+    body = events.c.body if wanted.body else beginning
+    query: Select[Any] = select(*_EVENT, body).where(events.c.seq.in_(chosen)).order_by(events.c.seq.desc())
     items = [_event(row) for row in connection.execute(query)]
     return Page(items, str(chosen[-1]) if len(chosen) < len(sizes) else None)
 
@@ -142,8 +142,9 @@ _EVENT = (
 
 
 def _events_wanted(wanted: Wanted) -> Select[Any]:
-    size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0).label("size")
-    query = select(events.c.seq, size).where(
+    size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0)
+    shown = size + func.length(events.c.body) if wanted.body else size
+    query = select(events.c.seq, shown.label("size")).where(
         *_equal(events.c, {"source": wanted.source, "outcome": wanted.state})
     )
     if wanted.since is not None:
@@ -262,6 +263,7 @@ def _delivery(row: Row[Any]) -> Item:
         "destination": row.destination,
         "key": row.key,
         "action": row.action,
+        "rules_hash": row.rules_hash,
         "severity": Severity(row.severity).word,
         "state": row.state,
         "attempts": row.attempts,

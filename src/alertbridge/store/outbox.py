@@ -28,6 +28,7 @@ class Posting:
     destination: str
     key: str
     action: Action
+    rules_hash: str
     severity: Severity
     state: DeliveryState
     payload: Mapping[str, JSON]
@@ -105,6 +106,7 @@ def post(connection: Connection, postings: Sequence[Posting], *, now: datetime) 
                 "destination": posting.destination,
                 "key": posting.key,
                 "action": posting.action.value,
+                "rules_hash": posting.rules_hash,
                 "severity": posting.severity.value,
                 "state": posting.state.value,
                 "payload": posting.payload,

@@ -27,12 +27,13 @@ from sqlalchemy import (
 )
 
 from alertbridge.model import DeliveryState, EventOutcome
-from alertbridge.store.schema import alerts, deliveries, deployments, events, incidents, merges
+from alertbridge.store.schema import alerts, deliveries, deployments, events, incidents, merges, rule_sets
 
 Key: TypeAlias = tuple[Any, ...]
 Batch: TypeAlias = list[Key]  # what is deleted in one transaction
 _FOUND_AT_ONCE = 5000
 _MOST_ROWS = 500
+_SETS_TO_LOOK_BACK_AT = 20
 _MOST_BYTES = 16 * 1024 * 1024  # deleting a large body takes the writer about as long as writing it did
 _FINAL = (
     DeliveryState.DELIVERED,
@@ -89,12 +90,21 @@ def _merges(before: datetime) -> ColumnElement[bool]:
     return merges.c.merged_at < before
 
 
+def _rule_sets(_before: datetime) -> ColumnElement[bool]:
+    """Named by nothing any more, however old; the last loaded are kept to look back at, and one of them is in use."""
+    newest = rule_sets.alias("newest")
+    last = select(newest.c.seq).order_by(newest.c.seq.desc()).limit(1).offset(_SETS_TO_LOOK_BACK_AT - 1)
+    naming = [exists().where(one.c.rules_hash == rule_sets.c.hash) for one in (events, incidents, deliveries)]
+    return and_(rule_sets.c.seq < last.scalar_subquery(), *(~named for named in naming))
+
+
 EVENTS = Kind(events, _events, events.c.received_at, func.length(events.c.body))
 DELIVERIES = Kind(deliveries, _deliveries, deliveries.c.settled_at, literal(0))
 INCIDENTS = Kind(incidents, _incidents, incidents.c.id, literal(0))
 ALERTS = Kind(alerts, _alerts, alerts.c.source, literal(0))
 DEPLOYMENTS = Kind(deployments, _deployments, deployments.c.told_at, literal(0))
 MERGES = Kind(merges, _merges, merges.c.merged_at, literal(0))
+RULE_SETS = Kind(rule_sets, _rule_sets, rule_sets.c.seq, literal(0))
 
 
 def find(connection: Connection, kind: Kind, *, before: datetime) -> list[Batch]:

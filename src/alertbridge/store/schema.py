@@ -119,6 +119,9 @@ Index("ix_events_undecided", events.c.seq, sqlite_where=_undecided, postgresql_w
 _astray = among(events.c.outcome, EventOutcome.MALFORMED, EventOutcome.FAILED)
 Index("ix_events_astray", events.c.outcome, events.c.seq, sqlite_where=_astray, postgresql_where=_astray)
 
+_named = events.c.rules_hash.is_not(None)
+Index("ix_events_rules_hash", events.c.rules_hash, sqlite_where=_named, postgresql_where=_named)
+
 incidents = Table(
     "incidents",
     metadata,
@@ -127,7 +130,7 @@ incidents = Table(
     Column("reporting", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("rule", Text, nullable=False),
-    Column("rules_hash", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False, index=True),
     Column("severity", SmallInteger, nullable=False),
     Column("peak", SmallInteger, nullable=False),
     Column("opened_at", Instant, nullable=False),
@@ -206,6 +209,7 @@ deliveries = Table(
     Column("destination", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("action", Text, nullable=False),
+    Column("rules_hash", Text, nullable=False, index=True),
     Column("severity", SmallInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("payload", JSON, nullable=False),
@@ -327,4 +331,17 @@ merges = Table(
     Column("commit_hash", Text, primary_key=True),
     Column("pr_number", Text, nullable=False),
     Column("merged_at", Instant, nullable=False, index=True),
+)
+
+# What decided: rows above name it by its hash. `seq` counts loads, and is that of the last one.
+rule_sets = Table(
+    "rule_sets",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("seq", _Sequence, nullable=False, unique=True),
+    Column("parts", JSON, nullable=False),  # [{file, content}], without any secret
+    Column("rules", Integer, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("first_loaded_at", Instant, nullable=False),
+    Column("last_loaded_at", Instant, nullable=False),
 )

@@ -41,13 +41,14 @@ class Store:
         self._reading = reading
 
     @classmethod
-    async def open(cls, path: Path) -> Store:
+    async def open(cls, path: Path, *, accepted: Callable[[], None] = lambda: None) -> Store:
         """Lock, open and migrate the database at `path`, making it if it is not there.
 
+        `accepted` is called whenever events have come onto the disk, many of them together.
         Raises StoreLocked if another daemon holds it, StoreError if it cannot be used.
         """
         held = engine.lock(path)
-        writer = Writer(engine=engine.writing_engine(path))
+        writer = Writer(engine=engine.writing_engine(path), appended=accepted)
         try:
             revisions = await writer.open(migrate)
         except Exception as error:
@@ -67,7 +68,7 @@ class Store:
         return self._writer.queued
 
     def accept(self, event: Event) -> asyncio.Future[None]:
-        """Done once `event` is on disk; StoreFull when there is no room."""
+        """Done once `event` is on disk; StoreFull when there is no room. Cancelling it does not take the event back."""
         return self._writer.append(inbox.row(event, EventOutcome.RECEIVED))
 
     async def keep_malformed(self, event: Event, problem: str) -> None:

@@ -54,10 +54,12 @@ class Writer:
 
     Work that fails is rolled back alone: what shared its transaction is done again without it. So `work` must
     derive everything from the connection it is given. A disk that cannot be trusted ends `run` with StoreBroken.
+    `appended` is called whenever rows have come onto the disk, many of them together.
     """
 
-    def __init__(self, *, engine: Engine) -> None:
+    def __init__(self, *, engine: Engine, appended: Callable[[], None]) -> None:
         self._engine = engine
+        self._appended = appended
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._connection: Connection | None = None
         self._appends: list[_Append] = []
@@ -84,7 +86,8 @@ class Writer:
     def append(self, row: Row) -> asyncio.Future[None]:
         """Put one event row (id, source, received_at in microseconds, body, outcome, error) on disk.
 
-        The future is done when it is there. It is no coroutine, since every request would pay for its task.
+        The future is done when it is there; who cancels it has only ceased to wait. It is no coroutine, since every
+        request would pay for its task.
         """
         self._refuse_if_closed()
         append = _Append(row, asyncio.get_running_loop().create_future())
@@ -132,12 +135,12 @@ class Writer:
         asks, self._asks = self._asks[:_MOST_WORKS], self._asks[_MOST_WORKS:]
         failure = await self._try(appends, asks)
         if failure is None or len(asks) + bool(appends) == 1:
-            _tell(appends, asks, failure)
+            self._tell(appends, asks, failure)
             return
         # Everybody again, each alone, so that only the guilty one is told of it.
         parts: list[tuple[list[_Append], list[_Ask]]] = [(appends, [])] if appends else []
         for rows, works in (*parts, *(([], [ask]) for ask in asks)):
-            _tell(rows, works, await self._try(rows, works))
+            self._tell(rows, works, await self._try(rows, works))
 
     async def _try(self, appends: list[_Append], asks: list[_Ask]) -> Exception | None:
         """One transaction; the reason if it came to nothing."""
@@ -145,7 +148,7 @@ class Writer:
             await self._in_thread(lambda: self._commit([append.row for append in appends], asks))
         except StoreBroken as error:
             self._broken = error
-            _tell([*appends, *self._appends], [*asks, *self._asks], error)
+            self._tell([*appends, *self._appends], [*asks, *self._asks], error)
             self._appends, self._asks = [], []
             raise
         except Exception as error:  # noqa: BLE001 - whatever happened belongs to those who wait
@@ -155,6 +158,9 @@ class Writer:
     def _commit(self, rows: list[Row], asks: list[_Ask]) -> None:
         assert self._connection is not None, "open comes first"
         try:
+            if not asks and len(rows) <= _ROWS_AT_ONCE:
+                _insert(_driver(self._connection), rows)  # alone, a statement is a transaction
+                return
             with self._connection.begin():
                 if rows:
                     _insert(_driver(self._connection), rows)
@@ -165,6 +171,15 @@ class Writer:
             if known is None:
                 raise
             raise known from error
+
+    def _tell(self, appends: list[_Append], asks: list[_Ask], failure: Exception | None) -> None:
+        """Wake whoever waits; one that has gone away is passed over, and the work stands."""
+        if appends and failure is None:
+            self._appended()
+        for append in appends:
+            _end(append.done, None, failure)
+        for ask in asks:
+            _end(ask.done, ask.result, failure)
 
     async def _in_thread(self, step: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, step)
@@ -188,16 +203,10 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _tell(appends: list[_Append], asks: list[_Ask], failure: Exception | None) -> None:
-    """Wake whoever waits; one that has gone away is passed over, and the work stands."""
-    outcomes: list[tuple[asyncio.Future[Any], Any]] = [
-        *((append.done, None) for append in appends),
-        *((ask.done, ask.result) for ask in asks),
-    ]
-    for done, result in outcomes:
-        if done.done():
-            continue
-        if failure is not None:
-            done.set_exception(failure)
-        else:
-            done.set_result(result)
+def _end(done: asyncio.Future[T], result: T, failure: Exception | None) -> None:
+    if done.done():
+        return
+    if failure is None:
+        done.set_result(result)
+    else:
+        done.set_exception(failure)

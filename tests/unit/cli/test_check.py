@@ -151,3 +151,63 @@ def test_no_secret_is_ever_shown(folder: Path, form: str, old: str, new: str) ->
     assert result.exit_code == 1
     assert result.output
     assert CANARY not in result.output
+
+
+PAYLOADS = Path(__file__).parents[2] / "payloads" / "alertmanager"
+
+
+@pytest.mark.usefixtures("folder")
+def test_labels_that_all_captured_alerts_lack_are_warned_of_with_their_places() -> None:
+    watchdog = str(PAYLOADS / "14-watchdog-few-labels.json")
+
+    result = CliRunner().invoke(group, ["check", "--payloads", watchdog])
+
+    assert result.exit_code == 0
+    assert (
+        "rules.d/20-payments.yaml:10:9: warning: rules[0].when[1]: no alert in 1 notification has the label "
+        '"team"; look whether its name is right\n'
+        "    10 |       - team = payments\n"
+        "       |         ^\n"
+    ) in result.output
+    assert result.output.endswith(", labels of 1 notification, 4 warnings\n")
+    assert CliRunner().invoke(group, ["check", "--payloads", watchdog, "--strict"]).exit_code == 1
+
+
+@pytest.mark.usefixtures("folder")
+def test_labels_not_seen_are_in_json_and_in_annotations_too() -> None:
+    arguments = ["check", "--payloads", str(PAYLOADS / "14-watchdog-few-labels.json")]
+
+    said = json.loads(CliRunner().invoke(group, [*arguments, "--json"]).output)
+    assert said["ok"] is True
+    assert (said["seen"]["events"], said["seen"]["unread"]) == (1, 0)
+    assert {"alertname", "severity"} <= {*said["seen"]["labels"]}
+    assert {one["level"] for one in said["problems"]} == {"warning"}
+    assert (said["problems"][0]["line"], said["problems"][0]["column"]) == (10, 9)
+
+    annotations = CliRunner().invoke(group, [*arguments, "--format", "github"]).output
+    assert annotations.startswith("::warning file=rules.d/20-payments.yaml,line=10,col=9::rules[0].when[1]: ")
+
+
+@pytest.mark.usefixtures("folder")
+def test_labels_that_some_alert_has_are_not_warned_of() -> None:
+    result = CliRunner().invoke(group, ["check", "--payloads", str(PAYLOADS), "--strict"])
+
+    assert result.exit_code == 0, result.output
+
+
+def test_without_any_alert_nothing_is_said_of_labels(folder: Path) -> None:
+    (folder / "empty.json").write_text('{"alerts": []}', encoding="utf-8")
+
+    result = CliRunner().invoke(group, ["check", "--payloads", "empty.json", "--strict"])
+
+    assert result.exit_code == 0
+    assert result.stderr == "no alert was found: nothing can be said of labels\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--last", "1d", "--payloads", "."], ["--source", "prod"], ["--url", "http://x"], ["--last", "soon"]],
+)
+@pytest.mark.usefixtures("folder")
+def test_wrong_usage_is_refused(arguments: list[str]) -> None:
+    assert CliRunner().invoke(group, ["check", *arguments]).exit_code == 2

@@ -178,8 +178,8 @@ def test_an_alert_may_be_given_by_its_labels_alone(configuration: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "name a FILE, - for standard input, or give --labels"),
-        (["--annotations", "summary=x"], "name a FILE, - for standard input, or give --labels"),
+        ([], "name a FILE or an EVENT, - for standard input, or give --labels"),
+        (["--annotations", "summary=x"], "name a FILE or an EVENT, - for standard input, or give --labels"),
         (["-", "--labels", "a=b"], "the alerts are either in FILE or said by --labels and --annotations"),
         (["--labels", "a"], '"a" is not NAME=VALUE'),
         (["--labels", "=a"], '"=a" is not NAME=VALUE'),
@@ -286,3 +286,30 @@ def test_without_a_configuration_its_problems_are_shown(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert "there is no configuration here" in result.output
+
+
+EVENT = "01M805Q3C5BSA6173TWSK32SPX"
+
+
+def test_a_file_that_is_called_as_an_event_is_a_file(
+    configuration: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / EVENT).write_text(json.dumps({"alerts": [firing(alertname="Down")]}), encoding="utf-8")
+
+    assert "alert 1 of 1: firing Down" in explain(configuration, EVENT).output
+
+
+def test_an_event_is_asked_of_the_daemon(configuration: Path) -> None:
+    result = explain(configuration, EVENT, "--url", "http://127.0.0.1:9")
+
+    assert result.exit_code == 1
+    assert "no answer from http://127.0.0.1:9: " in str(result.exception)
+
+
+@pytest.mark.parametrize("name", [EVENT[:-1], EVENT + "X", EVENT.lower(), "none.json"])
+def test_what_is_neither_a_file_nor_an_event_is_wrong_usage(configuration: Path, name: str) -> None:
+    result = explain(configuration, name)
+
+    assert result.exit_code == 2
+    assert "does not exist" in result.output

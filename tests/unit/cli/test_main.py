@@ -14,8 +14,8 @@ from alertbridge.cli.main import group
 from alertbridge.cli.taught import Taught
 
 COMMANDS = [
-    *("init", "check", "test", "explain", "serve", "reload"),
-    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit"),
+    *("init", "check", "test", "explain", "diff", "serve", "reload"),
+    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit", "rules"),
     *("simulate", "demo", "schema"),
 ]
 LEAVES = [

@@ -15,6 +15,7 @@ from alertbridge.incidents.state import Changes, Heard, Incident, State
 from alertbridge.model import Action, Alert, AlertStatus, Intent, Reporting, Resend, Secret, Severity
 from alertbridge.pipeline import Bridge, render
 from alertbridge.rules.condition import All
+from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook, Send, Target
 from tests.support.clock import NOON
 from tests.unit.incidents.test_decide import ids
@@ -170,7 +171,9 @@ def _bridge() -> Bridge:
         targets={"elven": Target(Elven.REPORTING, Elven.FIELDS)},
         hash="r",
     )
-    return Bridge({}, rulebook, {"elven": Elven(name="elven", url=Secret("http://127.0.0.1/token"))})
+    return Bridge(
+        {}, rulebook, RuleSet((), "r"), {"elven": Elven(name="elven", url=Secret("http://127.0.0.1/token"))}
+    )
 
 
 def worded(text: Text) -> Heard:

@@ -35,6 +35,7 @@ def test_nothing_asked_is_everything_fifty_at_a_time() -> None:
     [
         (EVENTS, {"source": "prod", "state": "failed"}, Wanted(source="prod", state="failed")),
         (EVENTS, {"limit": "500"}, Wanted(limit=500)),
+        (EVENTS, {"body": "whole"}, Wanted(body="whole")),
         (EVENTS, {"limit": "1"}, Wanted(limit=1)),
         (EVENTS, {"since": "2024-08-01T12:34:56Z"}, Wanted(since=MOMENT)),
         (EVENTS, {"since": "2024-08-01T14:34:56+02:00"}, Wanted(since=MOMENT)),
@@ -50,9 +51,10 @@ def test_what_is_asked_is_understood(listing: Listing, params: dict[str, str], w
 @pytest.mark.parametrize(
     ("listing", "params", "allowed"),
     [
-        (EVENTS, {"State": "decided"}, ("since", "source", "state", "limit", "cursor")),
+        (EVENTS, {"State": "decided"}, ("body", "since", "source", "state", "limit", "cursor")),
         (DELIVERIES, {"source": "prod"}, (*DELIVERIES.filters, "limit", "cursor")),
         (DESTINATIONS, {"state": "ok"}, ("limit", "cursor")),
+        (EVENTS, {"body": "half"}, ("whole",)),
         (EVENTS, {"state": "open"}, ("received", "decided", "malformed", "failed")),
         (INCIDENTS, {"state": "OPEN"}, ("open", "closed")),
         (DELIVERIES, {"action": "alarm"}, ("alarmed", "resolved", "record", "deployment")),

@@ -99,6 +99,7 @@ class World:
         postings = Postings(
             destinations=self._bridge.destinations,
             collapsing=self._bridge.collapsing,
+            rules_hash=self._bridge.rulebook.hash,
             new_id=self._new_id,
             now=self.now,
         )

@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("rules_hash", sa.Text(), nullable=False),
         sa.Column("severity", sa.SmallInteger(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
@@ -106,6 +107,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("state IN ('pending', 'sending')"),
             postgresql_where=sa.text("state IN ('pending', 'sending')"),
         )
+        batch_op.create_index(batch_op.f("ix_deliveries_rules_hash"), ["rules_hash"], unique=False)
         batch_op.create_index("ix_deliveries_settled", ["settled_at"], unique=False)
 
     op.create_table(
@@ -152,6 +154,13 @@ def upgrade() -> None:
         )
         batch_op.create_index(batch_op.f("ix_events_received_at"), ["received_at"], unique=False)
         batch_op.create_index(
+            "ix_events_rules_hash",
+            ["rules_hash"],
+            unique=False,
+            sqlite_where=sa.text("rules_hash IS NOT NULL"),
+            postgresql_where=sa.text("rules_hash IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_events_undecided",
             ["seq"],
             unique=False,
@@ -191,6 +200,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("reopen_until IS NOT NULL"),
             postgresql_where=sa.text("reopen_until IS NOT NULL"),
         )
+        batch_op.create_index(batch_op.f("ix_incidents_rules_hash"), ["rules_hash"], unique=False)
         batch_op.create_index(
             "uq_incidents_open",
             ["destination", "key"],
@@ -199,6 +209,18 @@ def upgrade() -> None:
             postgresql_where=sa.text("closed_at IS NULL"),
         )
 
+    op.create_table(
+        "rule_sets",
+        sa.Column("hash", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("parts", sa.JSON(), nullable=False),
+        sa.Column("rules", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=False),
+        sa.Column("first_loaded_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_loaded_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("hash", name=op.f("pk_rule_sets")),
+        sa.UniqueConstraint("seq", name=op.f("uq_rule_sets_seq")),
+    )
     op.create_table(
         "attempts",
         sa.Column("delivery", sa.Text(), nullable=False),

@@ -1,0 +1,1 @@
+"""What two configurations make of the same alerts, and of the incidents that are open."""

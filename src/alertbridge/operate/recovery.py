@@ -1,0 +1,43 @@
+"""What is done with the database before anything starts: what a crash interrupted is found, and the rules are noted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+import structlog
+
+from alertbridge import __version__
+from alertbridge.clock import Clock
+from alertbridge.config.load import Configuration
+from alertbridge.errors import StoreFull
+from alertbridge.model import DeliveryState
+from alertbridge.store import census, dispatch, inbox, rule_sets
+from alertbridge.store.store import Store
+
+_WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
+
+
+async def recover(store: Store, *, configuration: Configuration, clock: Clock) -> None:
+    """Make ready for `configuration` a database that an earlier run has left, and log what was found there."""
+    log = structlog.get_logger()
+    now = clock.now()
+    interrupted = await store.write(lambda connection: dispatch.recover(connection, now=now))
+    undecided = await store.read(inbox.count_undecided)
+    if interrupted or undecided:
+        log.warning("daemon.recovered", ambiguous=interrupted, undecided=undecided)
+    with suppress(StoreFull):  # whatever decides once there is room sees to it again
+        await store.write(
+            lambda connection: rule_sets.keep(
+                connection, configuration.rule_set, version=__version__, now=now
+            )
+        )
+    counted = (await store.read(census.take)).deliveries
+    for name, waiting in _waiting(counted).items():
+        if waiting and name not in configuration.settings.destinations:
+            log.warning("destination.gone", destination=name, waiting=waiting)
+
+
+def _waiting(counted: Mapping[tuple[str, DeliveryState], int]) -> dict[str, int]:
+    names = dict.fromkeys(name for name, _ in counted)
+    return {name: sum(counted.get((name, state), 0) for state in _WAITING) for name in names}
