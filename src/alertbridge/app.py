@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -21,6 +22,9 @@ from alertbridge.config.secrets import Redactor
 from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.fleet import Fleet
+from alertbridge.deliver.resolver import Resolver
+from alertbridge.deliver.telling import Teller
+from alertbridge.deliver.transport import Route, Transport
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
@@ -38,8 +42,9 @@ from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.watch import Watcher
-from alertbridge.parts import bridge, courier, endpoints, longest_look_back
+from alertbridge.parts import bridge, courier, doors, endpoints, forges, longest_look_back
 from alertbridge.pipeline import Decider
+from alertbridge.receive.deployments import DeploymentReceiver
 from alertbridge.receive.routes import Receiver
 from alertbridge.store import rule_sets, stranded
 from alertbridge.store.engine import database_path
@@ -47,6 +52,7 @@ from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _T = TypeVar("_T")
+_FORGE_TIMEOUT = timedelta(seconds=10)
 
 
 class App:
@@ -103,6 +109,7 @@ class App:
         await self._fleet.start()
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
+        self._loops.begin("resolver", self._resolver.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -135,6 +142,7 @@ class App:
         self._log.info("daemon.draining")
         self._health.draining()
         self._receiver.close()
+        self._told.close()
         self._draining = True
         self._watcher.close()
         self._fleet.hasten()
@@ -142,8 +150,9 @@ class App:
             await self._runner.cleanup()
         self._decider.close()
         self._pruner.close()
+        self._resolver.close()
         self._fleet.close()
-        await self._loops.end("watcher", "decider", "pruner", *self._fleet.loops)
+        await self._loops.end("watcher", "decider", "pruner", "resolver", *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -177,6 +186,24 @@ class App:
             deliveries=settings.storage.retention.deliveries,
             clock=self._clock,
             window=longest_look_back(settings),
+            blamable=settings.deployments.max_age,
+        )
+        self._teller = Teller(
+            store=self._store,
+            present=lambda: (self._decider.bridge.attribution, self._decider.bridge.destinations),
+            clock=self._clock,
+            completed=self._fleet.wake,
+            unresolved=self._ask_forges,
+        )
+        self._resolver = Resolver(
+            store=self._store,
+            teller=self._teller,
+            forges=forges(settings),
+            transport=Transport(route=Route(timeout=_FORGE_TIMEOUT), clock=self._clock),
+            clock=self._clock,
+            metrics=self.metrics,
+            chance=random.SystemRandom().random,
+            clean=self._redactor.clean,
         )
         self._endpoints = endpoints(settings)
         self._receiver = Receiver(
@@ -213,8 +240,19 @@ class App:
             clock=self._clock,
             clean=self._redactor.clean,
         )
-        parts = (self._receiver, self._health, page, reload, admin, actions, rules, explain)
+        self._told = DeploymentReceiver(
+            doors=doors(settings),
+            max_body=settings.server.max_body,
+            teller=self._teller,
+            guard=self._guard,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        parts = (self._receiver, self._told, self._health, page, reload, admin, actions, rules, explain)
         return [route for part in parts for route in part.routes()]
+
+    def _ask_forges(self) -> None:
+        self._resolver.wake()
 
     def _courier(self, name: str, settings: Settings) -> Courier:
         return courier(
@@ -285,6 +323,10 @@ class App:
         _replace(self._endpoints, endpoints(settings))
         self._guard.token = settings.server.admin_token
         self._pruner.window = longest_look_back(settings)
+        self._pruner.blamable = settings.deployments.max_age
+        self._told.doors = doors(settings)
+        self._resolver.forges = forges(settings)
+        self._resolver.wake()
         self._watcher.switch(on=settings.server.watch)
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
         _replace(self._stations, self._stations_of(settings))
