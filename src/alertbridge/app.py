@@ -41,6 +41,7 @@ from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
 from alertbridge.operate.rules_page import RulesPage
+from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import bridge, courier, doors, endpoints, forges, longest_look_back
 from alertbridge.pipeline import Decider
@@ -227,6 +228,7 @@ class App:
             clock=self._clock,
             guard=self._guard,
         )
+        stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
             store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
         )
@@ -248,7 +250,18 @@ class App:
             clock=self._clock,
             metrics=self.metrics,
         )
-        parts = (self._receiver, self._told, self._health, page, reload, admin, actions, rules, explain)
+        parts = (
+            self._receiver,
+            self._told,
+            self._health,
+            page,
+            reload,
+            admin,
+            actions,
+            stopping,
+            rules,
+            explain,
+        )
         return [route for part in parts for route in part.routes()]
 
     def _ask_forges(self) -> None:

@@ -103,7 +103,7 @@ async def test_a_held_record_is_found_completed_and_sent(night: Night) -> None:
     (record,) = night.told("hivel")
     assert (record["repo_url"], record["pr_number"]) == ("https://github.com/acme/checkout", "44")
     again = await night.run("complete", held["incident"], "--pr-number", "45", code=1)
-    assert again == "its record is delivered and lacks nothing\nnothing has changed\n"
+    assert again == "Error: its record is delivered and lacks nothing\n"
     (entry,) = await night.items("audit")
     assert (entry["who"], entry["action"]) == ("alice (this machine, without a token)", "complete")
 
@@ -207,3 +207,21 @@ async def test_a_destination_that_refuses_the_token_is_seen_at_a_glance(night: N
     assert "unauthorized" in table
     assert len(await night.items("events", "--since", "1h")) == 1
     assert "no moment" in await night.run("events", "--since", "yesterday", code=2)
+
+
+async def test_a_paused_destination_stays_paused_over_a_restart_until_somebody_resumes_it(
+    night: Night,
+) -> None:
+    assert "resume elven" in await night.run("destinations", "pause", "elven", "--reason", "maintenance")
+    alert = {"status": "firing", "labels": LABELS}
+    assert await night.daemon.post(orjson.dumps({"alerts": [alert]})) == 202
+    night.daemon.stop()
+    await night.daemon.start()
+    shown = json.loads(await night.run("destinations", "show", "elven"))
+    assert (shown["state"], shown["reason"], shown["waiting"]) == ("paused", "operator", 1)
+    assert not night.told("elven")
+    assert await night.run("destinations", "resume", "elven") == "elven goes on\n"
+    await night.daemon.settled()
+    assert [one["action"] for one in night.told("elven")] == ["alarmed"]
+    unknown = await night.run("destinations", "resume", "nobody", code=1)
+    assert '"nobody" is not among the destinations' in unknown

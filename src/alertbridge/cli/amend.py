@@ -1,4 +1,4 @@
-"""What is done by hand at the running daemon: `complete`, `skip`, `deliveries retry` and `deliveries discard`."""
+"""What is done by hand at the running daemon: `complete`, `skip`, `deliveries retry`, `destinations pause`, ..."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.options import daemon_options
 from alertbridge.cli.taught import Taught
 
-_NOTHING = "nothing has changed"
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _reason = click.option("--reason", required=True, help="Why; it is kept and shown.")
 
@@ -85,8 +84,38 @@ def discard(identifier: str, reason: str, config: Path, url: str | None, *, as_j
     _act(config, url, f"deliveries/{identifier}/discard", {"reason": reason}, as_json=as_json)
 
 
+@click.command(
+    cls=Taught, examples=('alertbridge destinations pause elven --reason "Elven has a maintenance window"',)
+)
+@click.argument("name")
+@_reason
+@daemon_options
+def pause(name: str, reason: str, config: Path, url: str | None) -> None:
+    """Send nothing to a destination until it is resumed, also over restarts.
+
+    What is under way is finished, what is to be said waits, and that time does not count to its age.
+    """
+    _tell(config, url, f"destinations/{name}/pause", {"reason": reason})
+    click.echo(f"{name} is paused; `alertbridge destinations resume {name}` lets it go on")
+
+
+@click.command(cls=Taught, examples=("alertbridge destinations resume elven",))
+@click.argument("name")
+@daemon_options
+def resume(name: str, config: Path, url: str | None) -> None:
+    """Let a destination go on at once, whoever or whatever has paused it."""
+    _tell(config, url, f"destinations/{name}/resume", {})
+    click.echo(f"{name} goes on")
+
+
+def _tell(config: Path, url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
+    return Caller(config, url=url).act(f"/api/v1/{path}", body)
+
+
 def _act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
-    left = Daemon(config, url, otherwise=_NOTHING).post(f"/api/v1/{path}", body)
+    left = _tell(config, url, path, body)
     if as_json:
         click.echo(json.dumps(left, indent=2))
         return

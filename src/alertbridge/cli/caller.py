@@ -69,15 +69,11 @@ class Caller:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
         status, said = self._ask("GET", path, query)
-        answer = _json(said)
-        if status == HTTPStatus.UNAUTHORIZED:
-            raise Unanswered(
-                "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
-            )
-        if status != HTTPStatus.OK:
-            reason = answer.get("detail") or f"HTTP {status}, and no reason given"
-            raise Unanswered("\n  ".join([reason, *answer.get("matches", [])]))
-        return answer
+        return _good(status, _json(said))
+
+    def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """What an operator's action has left behind. Raises Unanswered where it was refused, and then nothing has changed."""
+        return _good(*self.post(path, body))
 
     def items(self, path: str, /, *, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
         """Everything that a listing holds, or the first `most` of it, page by page. Raises Unanswered."""
@@ -169,6 +165,20 @@ def _address(server: ServerSettings) -> str:
             parsed = ip_address("127.0.0.1" if parsed.version == 4 else "::1")  # noqa: PLR2004 - IPv4
         shown = f"[{parsed}]" if parsed.version == 6 else str(parsed)  # noqa: PLR2004 - IPv6
     return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
+
+
+def refusal(status: int, said: Mapping[str, Any]) -> str:
+    """Why the daemon refused."""
+    if status == HTTPStatus.UNAUTHORIZED:
+        return "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
+    reason = said.get("detail") or f"HTTP {status}, and no reason given"
+    return "\n  ".join([reason, *said.get("matches", [])])
+
+
+def _good(status: int, said: dict[str, Any]) -> dict[str, Any]:
+    if status != HTTPStatus.OK:
+        raise Unanswered(refusal(status, said))
+    return said
 
 
 def _operator() -> str:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from alertbridge.cli import report
-from alertbridge.cli.daemon import daemon_options
 from alertbridge.cli.hearing import interruptible, last_option, payloads_option, source_option
-from alertbridge.cli.options import load_configuration
+from alertbridge.cli.options import daemon_options, load_configuration
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import ConfigurationError, Problem

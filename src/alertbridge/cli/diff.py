@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from alertbridge.cli import report
-from alertbridge.cli.daemon import daemon_options
 from alertbridge.cli.hearing import (
     captured_events,
     interruptible,
@@ -20,7 +19,7 @@ from alertbridge.cli.hearing import (
     since_option,
     source_option,
 )
-from alertbridge.cli.options import load_configuration
+from alertbridge.cli.options import daemon_options, load_configuration
 from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import ConfigurationError

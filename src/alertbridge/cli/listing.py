@@ -11,7 +11,7 @@ from typing import Any
 import click
 from typing_extensions import override
 
-from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.options import daemon_options
 from alertbridge.cli.since import Since
 from alertbridge.cli.table import table
 from alertbridge.cli.taught import Taught, TaughtGroup
@@ -59,8 +59,10 @@ def _list(listing: Listing) -> click.Command:
     @click.option("--limit", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
     @click.option("--json", "as_json", is_flag=True, help="For programs.")
     def listed(config: Path, url: str | None, limit: int, *, as_json: bool, **given: str | None) -> None:
+        from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
         query = {name: value for name, value in given.items() if value is not None}
-        items = Daemon(config, url).items(f"/api/v1/{listing.name}", limit, **query)
+        items = list(Caller(config, url=url).items(f"/api/v1/{listing.name}", most=limit, **query))
         if as_json:
             click.echo(json.dumps(items, indent=2, ensure_ascii=False))
         elif items:
@@ -85,7 +87,9 @@ def _show(listing: Listing) -> click.Command:
     @daemon_options
     @click.option("--json", "as_json", is_flag=True, help="The same; it is JSON anyway.")
     def show(identifier: str, config: Path, url: str | None, *, as_json: bool) -> None:  # noqa: ARG001 - see its help
-        item = Daemon(config, url).get(f"/api/v1/{listing.name}/{identifier}")
+        from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
+        item = Caller(config, url=url).get(f"/api/v1/{listing.name}/{identifier}")
         click.echo(json.dumps(item, indent=2, ensure_ascii=False))
 
     return show

@@ -7,7 +7,7 @@ import sys
 import click
 
 from alertbridge import __version__
-from alertbridge.cli.amend import complete, discard, retry, skip
+from alertbridge.cli.amend import complete, discard, pause, resume, retry, skip
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
@@ -52,6 +52,8 @@ def group() -> None:
 
 deliveries.add_command(retry)
 deliveries.add_command(discard)
+destinations.add_command(pause)
+destinations.add_command(resume)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, diff, serve, reload),
     *(trace, incidents, deliveries, events, deployments, destinations, complete, skip, audit, rules),

@@ -56,6 +56,11 @@ def _found(_context: click.Context, _parameter: click.Parameter, value: str | No
     return HERE if HERE.exists() else INSTALLED
 
 
+def daemon_options(command: _Command) -> _Command:
+    """Give `command` the parameters `config` and `url`, which say where the running daemon is."""
+    return config_option(url_option(command))
+
+
 def load_configuration(path: Path) -> Configuration:
     """The configuration at `path`, with the environment of this process.
 

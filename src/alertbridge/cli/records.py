@@ -11,8 +11,8 @@ _SINCE = "From then on: 2h, 7d, or 2026-01-05T09:30:00Z."
 
 
 def _moment(text: str | None) -> str:
-    """To the second, in UTC, and shorter than RFC 3339."""
-    return f"{text[:10]} {text[11:19]}Z" if text else "-"
+    """To the second, in UTC."""
+    return f"{text[:19]}Z" if text else "-"
 
 
 def _event(item: Mapping[str, Any]) -> tuple[str, ...]:

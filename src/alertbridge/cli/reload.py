@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import click
 
-from alertbridge.cli.daemon import OK, daemon_options, fail, refusal
+from alertbridge.cli.options import daemon_options
 from alertbridge.cli.taught import Taught
 from alertbridge.errors import ConfigurationError, Problem
 
@@ -33,19 +35,23 @@ def reload(config: Path, url: str | None, *, force: bool) -> None:
     reads, it knows itself. If there is a mistake in them, it goes on as it was, and every problem is shown; the exit
     status is then 1.
     """
-    from alertbridge.cli.caller import Caller, NoAnswer  # noqa: PLC0415 - heavy, and `--help` is to be quick
+    from alertbridge.cli.caller import Caller, NoAnswer, refusal  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
     try:
         status, said = Caller(config, url=url).post("/-/reload", force="true" if force else "false")
     except ConfigurationError as error:
-        fail(map(str, error.problems), "the daemon was not asked")
+        _fail(map(str, error.problems), "the daemon was not asked")
     except NoAnswer as error:
-        fail([str(error)], "nothing is known of the configuration in use")
-    if status != OK:
-        fail(_problems(status, said), _STAYS)
+        _fail([str(error)], "nothing is known of the configuration in use")
+    if status != HTTPStatus.OK:
+        problems = [str(Problem(**each)) for each in said.get("problems", [])]
+        _fail(problems or [refusal(status, said)], _STAYS)
     what = "reloaded" if said["changed"] else "read again, nothing has changed"
     click.echo(f"{click.style(what, fg='green')}: hash {said['hash'][:12]}")
 
 
-def _problems(status: int, said: dict[str, Any]) -> list[str]:
-    return [str(Problem(**each)) for each in said.get("problems", [])] or [refusal(status, said)]
+def _fail(lines: Iterable[str], summary: str) -> NoReturn:
+    for line in lines:
+        click.echo(line, err=True)
+    click.echo(click.style(summary, fg="red", bold=True), err=True)
+    raise click.exceptions.Exit(1)

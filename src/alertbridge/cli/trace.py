@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from alertbridge.cli.daemon import Daemon, daemon_options
+from alertbridge.cli.options import daemon_options
 from alertbridge.cli.table import cut
 from alertbridge.cli.taught import Taught
 
@@ -34,7 +34,9 @@ def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
     What was heard of it, by which rule of which rule set it was decided, what that did to which incident, what was to be
     said, each attempt to say it with its answer, and what operators did by hand.
     """
-    story = Daemon(config, url).get(f"/api/v1/trace/{asked}")
+    from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
+    story = Caller(config, url=url).get(f"/api/v1/trace/{asked}")
     if as_json:
         click.echo(json.dumps(story, indent=2, ensure_ascii=False))
         return
@@ -112,7 +114,7 @@ _STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "o
 
 
 def _moment(text: str) -> str:
-    return f"{text[:10]} {text[11:19]}Z"
+    return f"{text[:19]}Z"
 
 
 def _time(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from alertbridge.deliver.completing import Completed, complete, filled
+from alertbridge.deliver.completing import complete, filled
 from alertbridge.deliver.posting import message
 from alertbridge.deployments.choose import FILLED, Policy, Sought, choose, filling
 from alertbridge.deployments.deployment import Deployment
@@ -18,6 +18,7 @@ from alertbridge.incidents.state import Changes, Incident
 from alertbridge.model import Action
 from alertbridge.store import audit, ledger
 from alertbridge.store import deployments as told
+from alertbridge.store.amend import Amended
 from alertbridge.store.audit import Entry
 
 
@@ -54,7 +55,7 @@ class Attribution:
         *,
         destinations: Mapping[str, Destination],
         now: datetime,
-    ) -> list[Completed]:
+    ) -> list[Amended]:
         """Fill in the held records of incidents that are laid to `deployment`, which was just heard of; each is audited."""
         if not self.policy.counts(deployment):
             return []
@@ -82,7 +83,7 @@ class Attribution:
         *,
         destinations: Mapping[str, Destination],
         now: datetime,
-    ) -> Completed | None:
+    ) -> Amended | None:
         incident = ledger.find(connection, name)
         if incident is None or incident.open:
             return None

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from alertbridge.deliver.posting import message
 from alertbridge.destinations import Destination
-from alertbridge.model import Action, Content, DeliveryState, Reporting
+from alertbridge.model import Action, Content, Reporting
 from alertbridge.store import amend, ledger
-from alertbridge.store.amend import NotPossible
+from alertbridge.store.amend import Amended, NotPossible
 
 _END = "resolution_time"  # not for anybody to fill in: the alert's resolve says it
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """An incident as it is left: its record, None while it is not over, and what the record still lacks."""
-
-    incident: str
-    destination: str
-    delivery: str | None
-    state: DeliveryState | None
-    missing: tuple[str, ...]
 
 
 def complete(
@@ -36,7 +25,7 @@ def complete(
     origin: str,
     destinations: Mapping[str, Destination],
     now: datetime,
-) -> Completed | None:
+) -> Amended | None:
     """Fill `fields` into an incident and into its record, which is then due at once if nothing else is missing.
 
     An incident that is not over keeps them for the record that it will have. `origin` says where they come from, and
@@ -58,10 +47,9 @@ def complete(
     ledger.refill(connection, incident, completed.content)
     if record is None or found.open:
         to_come = tuple(name for name in composed.missing if name != _END)
-        return Completed(incident, found.destination, None, None, to_come)
+        return Amended(incident, found.destination, None, None, to_come)
     due = max(now, found.reopen_until or now)
-    done = amend.fill(connection, record, composed.payload, composed.missing, due=due, now=now)
-    return Completed(incident, found.destination, done.delivery, done.state, done.missing)
+    return amend.fill(connection, record, composed.payload, composed.missing, due=due, now=now)
 
 
 def filled(content: Content, fields: Mapping[str, str], origin: str) -> Content:

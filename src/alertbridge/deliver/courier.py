@@ -22,7 +22,7 @@ from alertbridge.destinations import Destination
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch
+from alertbridge.store import dispatch, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.store import Store
 
@@ -154,6 +154,8 @@ class Courier:
         if self.policy.hold_for is not None:
             expired = dispatch.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
         if not self.standing.may_send(now):  # an answer may have paused it while this waited for the writer
+            return [], expired
+        if stops.stopped(connection, self.name):
             return [], expired
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)

@@ -11,10 +11,10 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.attribution import Attribution
-from alertbridge.deliver.completing import Completed
 from alertbridge.deployments.deployment import Deployment, Merge
 from alertbridge.destinations import Destination
 from alertbridge.store import deployments
+from alertbridge.store.amend import Amended
 from alertbridge.store.store import Store
 
 
@@ -23,7 +23,7 @@ class Kept:
     """A deployment as it is known now, and the records that were held and lack less now."""
 
     deployment: Deployment
-    completed: tuple[Completed, ...]
+    completed: tuple[Amended, ...]
 
 
 class Teller:

@@ -14,15 +14,17 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
+from alertbridge.deliver.standing import Pause
 from alertbridge.model import DeliveryState, instant
 from alertbridge.operate import query
 from alertbridge.operate.answers import listed, refusal, said, unknown
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery, Listing
-from alertbridge.operate.survey import Survey, survey
+from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.problems import problem
 from alertbridge.store import deployments, listings
 from alertbridge.store.listings import Item, Page, Wanted
+from alertbridge.store.stops import Stop
 from alertbridge.store.store import Store
 from alertbridge.store.trace import trace
 
@@ -121,18 +123,26 @@ class Admin:
         return [_destination(name, station, seen, now) for name, station in stations.items()]
 
 
+def _state(pause: Pause | None, stop: Stop | None) -> Item:
+    """An operator's stop goes before a pause, since it does not end by itself."""
+    if stop is not None:
+        detail = f"{stop.reason} (by {stop.who}, since {instant(stop.since)})"
+        return {"state": "paused", "reason": STOPPED, "detail": detail, "resumes_at": None}
+    if pause is not None:
+        until = instant(pause.until)
+        return {"state": "paused", "reason": pause.reason, "detail": pause.detail, "resumes_at": until}
+    return {"state": "ok", "reason": None, "detail": None, "resumes_at": None}
+
+
 def _destination(name: str, station: Station, seen: Survey, now: datetime) -> Item:
-    pause = station.courier.standing.pause
+    pause, stop = station.courier.standing.pause, seen.stops.get(name)
     counts = seen.census.deliveries
     since = seen.census.oldest.get(name)
     waiting = (DeliveryState.PENDING, DeliveryState.SENDING)
     return {
         "name": name,
         "type": station.type,
-        "state": "paused" if pause else "ok",
-        "reason": pause.reason if pause else None,
-        "detail": pause.detail if pause else None,
-        "resumes_at": instant(pause.until) if pause else None,
+        **_state(pause, stop),
         "budget": seen.budgets[name],
         "waiting": sum(counts.get((name, state), 0) for state in waiting),
         "held": counts.get((name, DeliveryState.HELD), 0),

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
 from alertbridge.metrics import Metrics
-from alertbridge.operate.survey import Survey, survey
+from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.store.schema import ALIVE_STATES
 from alertbridge.store.store import Store
 
@@ -58,7 +58,8 @@ class MetricsPage:
         _replace(metrics.held, census.held)
         _replace(
             metrics.destination_paused,
-            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None},
+            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None}
+            | {(name, STOPPED): 1 for name in names if name in seen.stops},
         )
         _replace(
             metrics.rate_budget,

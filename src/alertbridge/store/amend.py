@@ -27,12 +27,12 @@ class NotPossible(AlertbridgeError):  # noqa: N818 - names what happened, as err
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """A delivery as it is left."""
+    """A delivery as it is left; None where an incident is not over, and has none yet."""
 
-    delivery: str
     incident: str
     destination: str
-    state: DeliveryState
+    delivery: str | None
+    state: DeliveryState | None
     missing: tuple[str, ...] = ()
 
 
@@ -165,4 +165,4 @@ def _change(connection: Connection, row: Row[Any], state: DeliveryState, **value
 
 
 def _amended(row: Row[Any], state: DeliveryState, missing: tuple[str, ...] = ()) -> Amended:
-    return Amended(row.id, row.incident, row.destination, state, missing)
+    return Amended(row.incident, row.destination, row.id, state, missing)

@@ -35,11 +35,11 @@ def load(
     for destination, key in sorted(set(places)):
         by_destination[destination].append(key)
     known = list(_rows_of_alerts(connection, _KNOWN, by_source))
-    rows = [*_rows_of_alerts(connection, _HOMES, by_source), *_occupants(connection, by_destination, now)]
-    found = {row.id: _incident(row) for row in rows}
+    homes = (row.incident for row in _rows_of_alerts(connection, _HOMES, by_source))
+    identifiers = sorted({*homes, *_occupants(connection, by_destination, now)})
     return State(
-        incidents=found.values(),
-        members=_members(connection, sorted(found)),
+        incidents=map(_incident, _rows_of_incidents(connection, _INCIDENTS, identifiers)),
+        members=map(_member, _rows_of_incidents(connection, _MEMBERS, identifiers)),
         known=(_believed(row) for row in known),
         doubted=(AlertId(row.source, row.fingerprint) for row in known if row.due_at is not None),
     )
@@ -66,20 +66,23 @@ _KNOWN = (
     .where(alerts.c.source == _OF_SOURCE, alerts.c.fingerprint.in_(_FINGERPRINTS))
 )
 _HOMES = (
-    select(incidents)
-    .join(members, members.c.incident == incidents.c.id)
+    select(members.c.incident)
+    .distinct()
+    .join(incidents, members.c.incident == incidents.c.id)
     .where(
         members.c.source == _OF_SOURCE,
         members.c.fingerprint.in_(_FINGERPRINTS),
         incidents.c.closed_at.is_(None),
     )
 )
-_OCCUPANTS = select(incidents).where(
+_OCCUPANTS = select(incidents.c.id).where(
     incidents.c.destination == bindparam("destination"),
     incidents.c.key.in_(bindparam("keys", expanding=True)),
     or_(incidents.c.closed_at.is_(None), incidents.c.reopen_until > bindparam("now")),
 )
-_MEMBERS = select(members).where(members.c.incident.in_(bindparam("incidents", expanding=True)))
+_IDENTIFIERS: BindParameter[str] = bindparam("identifiers", expanding=True)
+_INCIDENTS = select(incidents).where(incidents.c.id.in_(_IDENTIFIERS))
+_MEMBERS = select(members).where(members.c.incident.in_(_IDENTIFIERS))
 
 
 def _rows_of_alerts(
@@ -90,20 +93,18 @@ def _rows_of_alerts(
             yield from connection.execute(query, {"source": source, "fingerprints": chunk})
 
 
-def _occupants(
-    connection: Connection, by_destination: dict[str, list[str]], now: datetime
-) -> Iterator[Row[Any]]:
+def _occupants(connection: Connection, by_destination: dict[str, list[str]], now: datetime) -> Iterator[str]:
     for destination, keys in by_destination.items():
         for chunk in _chunks(keys):
-            yield from connection.execute(_OCCUPANTS, {"destination": destination, "keys": chunk, "now": now})
+            wanted = {"destination": destination, "keys": chunk, "now": now}
+            yield from connection.execute(_OCCUPANTS, wanted).scalars()
 
 
-def _members(connection: Connection, identifiers: Sequence[str]) -> list[Member]:
-    return [
-        _member(row)
-        for chunk in _chunks(identifiers)
-        for row in connection.execute(_MEMBERS, {"incidents": chunk})
-    ]
+def _rows_of_incidents(
+    connection: Connection, query: Select[Any], identifiers: Sequence[str]
+) -> Iterator[Row[Any]]:
+    for chunk in _chunks(identifiers):
+        yield from connection.execute(query, {"identifiers": chunk})
 
 
 def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Alert]:
@@ -175,13 +176,14 @@ def _store_doubts(connection: Connection, changes: Changes) -> None:
             for doubt in raised
         ],
     )
-    for alert, doubt in changes.doubts.items():
-        if doubt is None:
-            connection.execute(
-                delete(doubts).where(
-                    and_(doubts.c.source == alert.source, doubts.c.fingerprint == alert.fingerprint)
-                )
-            )
+    cleared = [alert._asdict() for alert, doubt in changes.doubts.items() if doubt is None]
+    if cleared:
+        connection.execute(_CLEAR, cleared)
+
+
+_CLEAR = delete(doubts).where(
+    doubts.c.source == bindparam("source"), doubts.c.fingerprint == bindparam("fingerprint")
+)
 
 
 def _put(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

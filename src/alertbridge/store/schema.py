@@ -345,3 +345,13 @@ rule_sets = Table(
     Column("first_loaded_at", Instant, nullable=False),
     Column("last_loaded_at", Instant, nullable=False),
 )
+
+# Destinations that an operator has stopped.
+stops = Table(
+    "stops",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", Instant, nullable=False),
+)

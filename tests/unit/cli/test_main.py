@@ -15,7 +15,18 @@ from alertbridge.cli.taught import Taught
 
 COMMANDS = [
     *("init", "check", "test", "explain", "diff", "serve", "reload"),
-    *("trace", "incidents", "deliveries", "events", "deployments", "destinations", "complete", "skip", "audit", "rules"),
+    *(
+        "trace",
+        "incidents",
+        "deliveries",
+        "events",
+        "deployments",
+        "destinations",
+        "complete",
+        "skip",
+        "audit",
+        "rules",
+    ),
     *("simulate", "demo", "schema"),
 ]
 LEAVES = [
@@ -56,8 +67,7 @@ def test_every_command_teaches_by_example(names: tuple[str, ...]) -> None:
 def test_a_listing_is_meant_where_no_command_is_named() -> None:
     for arguments in (["deliveries"], ["deliveries", "--state", "dead"], ["deliveries", "list"]):
         result = CliRunner().invoke(group, [*arguments, "--url", "http://127.0.0.1:9"])
-        assert result.exit_code == 1, result.output
-        assert "no answer from http://127.0.0.1:9" in result.output
+        assert "no answer from http://127.0.0.1:9" in str(result.exception)
 
 
 def test_the_version_is_told() -> None:

@@ -222,6 +222,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("seq", name=op.f("uq_rule_sets_seq")),
     )
     op.create_table(
+        "stops",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_stops")),
+    )
+    op.create_table(
         "attempts",
         sa.Column("delivery", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
