@@ -43,7 +43,7 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
-from alertbridge.parts import bridge, courier, doors, endpoints, forges, longest_look_back
+from alertbridge.parts import bridge, courier, doors, endpoints, forges, longest_look_back, present
 from alertbridge.pipeline import Decider
 from alertbridge.receive.deployments import DeploymentReceiver
 from alertbridge.receive.routes import Receiver
@@ -191,9 +191,10 @@ class App:
         )
         self._teller = Teller(
             store=self._store,
-            present=lambda: (self._decider.bridge.attribution, self._decider.bridge.destinations),
+            present=lambda: present(self._decider.bridge, self.configuration.settings),
             clock=self._clock,
-            completed=self._fleet.wake,
+            new_id=self._new_id,
+            posted=self._fleet.wake,
             unresolved=self._ask_forges,
         )
         self._resolver = Resolver(

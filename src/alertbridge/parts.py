@@ -14,6 +14,7 @@ from alertbridge.config.source_settings import AuthSettings
 from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy
+from alertbridge.deliver.telling import Forward, Present
 from alertbridge.deliver.transport import Route, Transport
 from alertbridge.deployments.choose import Policy as AttributionPolicy
 from alertbridge.deployments.forges import Forge, github, gitlab
@@ -51,6 +52,14 @@ def attribution(settings: Settings) -> Attribution:
         policy=AttributionPolicy(frozenset(name.lower() for name in said.production), said.max_age),
         catalogue={name: repository for name, repository in repositories.items() if repository},
     )
+
+
+def present(bridge: Bridge, settings: Settings) -> Present:
+    """What is done with deployments now."""
+    forward, name = None, settings.deployments.forward
+    if name is not None and isinstance(hivel := settings.destinations.get(name), HivelSettings):
+        forward = Forward(name, hivel.canceled, waits=bool(forges(settings)))
+    return Present(bridge.attribution, bridge.destinations, bridge.rulebook.hash, forward)
 
 
 def doors(settings: Settings) -> Doors:
@@ -103,6 +112,7 @@ def destination(name: str, settings: DestinationSettings) -> Destination:
                 severities=settings.severities,
                 keep_git_suffix=settings.keep_git_suffix,
                 inferred_in=settings.inferred_in,
+                deployment_path=settings.deployment_path,
             )
 
 

@@ -380,3 +380,88 @@ async def test_a_repository_that_no_forge_holds_is_given_up_with_the_reason(site
 
     assert shown["resolve"]["error"] == "no forge under deployments.resolve holds this repository"
     assert site.forge.asked == []
+
+
+FORWARDING = "  forward: hivel\n"
+
+
+def passed_on(site: Site) -> list[Any]:
+    """The deployments that Hivel was told of, whether it took them or not."""
+    received = [one.body for one in site.stand_ins.received if one.destination == "hivel"]
+    return [body for body in received if "deployment_id" in body]
+
+
+@pytest.mark.parametrize("site", [FORWARDING], indirect=True)
+async def test_a_deployment_is_passed_on_to_hivel_once_it_has_ended(site: Site) -> None:
+    await site.tell(status="started", finished_at=None, started_at=ago(12), branch="main")
+    await site.tell()
+    await site.tell()
+    await site.daemon.settled()
+
+    assert passed_on(site) == [
+        {
+            "deployment_id": "4711",
+            "event_type": "completed",
+            "status": "success",
+            "start_time": ago(12).replace("+00:00", "Z"),
+            "end_time": ago(10).replace("+00:00", "Z"),
+            "repo_url": WEB,
+            "environment": "production",
+            "branch": "main",
+            "pr_number": "44",
+        }
+    ]
+    (delivery,) = (await site.daemon.get("/api/v1/deliveries?action=deployment"))["items"]
+    assert (delivery["state"], delivery["incident"], delivery["key"]) == ("delivered", None, "4711")
+
+
+@pytest.mark.parametrize("site", [FORWARDING], indirect=True)
+async def test_a_deployment_that_lacks_what_hivel_requires_is_skipped_with_the_reason(site: Site) -> None:
+    await site.tell(started_at=ago(12))
+    (delivery,) = (await site.daemon.get("/api/v1/deliveries?action=deployment"))["items"]
+    assert (delivery["state"], delivery["last_error"]) == ("skipped", "not passed on: nobody said its branch")
+
+    await site.tell(branch="main")
+    await site.daemon.settled()
+
+    assert [one["branch"] for one in passed_on(site)] == ["main"]
+
+
+@pytest.mark.parametrize("site", [FORWARDING + RESOLVING], indirect=True)
+async def test_a_deployment_is_passed_on_with_the_pull_request_that_a_forge_finds(site: Site) -> None:
+    merged = {"number": 44, "state": "closed", "merged_at": ago(30), "merge_commit_sha": SHA}
+    site.forge.answers = [(200, {}, []), (200, {}, [merged])]
+    whole = {"pr_number": None, "started_at": ago(12), "branch": "main", "commit": SHA}
+
+    await site.tell(**whole, repo_url=WEB)
+    await site.tell(**whole, id="4712", repo_url="https://bitbucket.org/acme/checkout")
+    await site.told_until("4711", lambda one: one["pr_number"])
+    await site.told_until("4712", lambda one: not one["resolve"]["at"])
+    await site.daemon.settled()
+
+    told = {one["deployment_id"]: one.get("pr_number") for one in passed_on(site)}
+    assert told == {"4711": "44", "4712": None}
+    assert len(passed_on(site)) == 2
+
+
+async def test_nothing_is_passed_on_unless_that_is_said(site: Site) -> None:
+    await site.tell(started_at=ago(12), branch="main")
+    await site.daemon.settled()
+
+    assert passed_on(site) == []
+
+
+async def test_a_reload_changes_who_may_tell_and_what_counts(site: Site) -> None:
+    text = site.daemon.configuration.read_text()
+    changed = text.replace("token-of-ci", "token-of-tomorrow").replace(
+        "deployments:", "deployments:\n  production: [staging]", 1
+    )
+    site.daemon.configuration.write_text(changed)
+    await site.run("reload")
+    told = {"id": "1", "service": "checkout", "environment": "staging", "status": "success", "pr_number": 9}
+    body = orjson.dumps({**told, "finished_at": ago(10)})
+
+    assert (await site.post("/v1/deployments", body, {"Authorization": f"Bearer {CI}"}))[0] == 401
+    assert (await site.post("/v1/deployments", body, {"Authorization": "Bearer token-of-tomorrow"}))[0] == 202
+    await site.incident()
+    assert await site.recorded() == [(WEB, "9")]

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from alertbridge.config.refuse import refused
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import AuthSettings
-from alertbridge.config.values import BaseUrl, Span, Text
+from alertbridge.config.values import BaseUrl, Name, Span, Text
 
 
 class GithubWebhookSettings(Section):
@@ -124,6 +124,11 @@ class DeploymentsSettings(Section):
         None,
         description="The environment that a merge into the default branch counts as a deployment to; none unless said.",
         examples=["production"],
+    )
+    forward: Name | None = Field(
+        None,
+        description="The destination, of type `hivel`, that deployments are passed on to; none unless said.",
+        examples=["hivel"],
     )
     resolve: ResolveSettings = Field(
         default_factory=ResolveSettings,

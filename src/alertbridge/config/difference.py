@@ -53,8 +53,9 @@ def difference(running: Configuration, wanted: Configuration) -> Difference:
     destinations = _change(old.destinations, new.destinations)
     restart = _restart(old, new)
     decides = running.hash != wanted.hash or running.secrets != wanted.secrets
+    told = old.deployments != new.deployments
     return Difference(
-        anything=decides or sources.any or destinations.any or bool(restart),
+        anything=decides or told or sources.any or destinations.any or bool(restart),
         sources=sources,
         destinations=destinations,
         rekeyed=frozenset(

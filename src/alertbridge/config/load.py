@@ -41,6 +41,7 @@ from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
 from alertbridge.config.sight import Reader, Sight
+from alertbridge.config.suggest import remedy
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
@@ -153,6 +154,7 @@ class _Loading:
             rules += compiler.rules(document, part.rules if part else None)
         self.findings.add([*named.problems, *compiler.problems])
         self._check_reach([main, *rule_files.values()], rules)
+        self._check_forward(main)
         self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
         if settings is None or self.findings.all():
             return None
@@ -190,6 +192,19 @@ class _Loading:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
         if not any(problem.field.startswith("rules") for problem in self.findings.all()):
             self.findings.add(find_shadows(documents, rules))
+
+    def _check_forward(self, main: Document) -> None:
+        """Deployments are passed on to Hivel only, for nobody else takes them."""
+        section = main.data.get("deployments")
+        name = section.get("forward") if isinstance(section, Mapping) else None
+        types = destination_types(main)
+        if not isinstance(name, str) or types.get(name) in {"hivel", ""}:
+            return
+        hivels = [each for each, kind in types.items() if kind == "hivel"]
+        problem = "no destination of type hivel is called so"
+        self.findings.add(
+            [main.problem(("deployments", "forward"), problem, remedy(name, hivels, noun="write one of"))]
+        )
 
     def _check_trials(self, main: Document, rule_files: Iterable[Document], *, rules: Iterable[str]) -> None:
         checker = TrialChecker(

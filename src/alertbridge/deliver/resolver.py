@@ -97,8 +97,9 @@ class Resolver:
     async def _resolve(self, deployment: Deployment, attempts: int, since: datetime) -> None:
         forge = next((one for one in self.forges if one.holds(deployment.repo_url)), None)
         if forge is None:
-            reason = "no forge under deployments.resolve holds this repository"
-            await self._note(deployment, reason, again=None)
+            await self._note(
+                deployment, "no forge under deployments.resolve holds this repository", again=None
+            )
             return
         resting = self._resting.get(forge.name)
         if resting is not None and resting > self._clock.now():
@@ -131,9 +132,12 @@ class Resolver:
         self, deployment: Deployment, reason: str, *, again: datetime | None, counts: bool = True
     ) -> None:
         error = self._clean(reason)
-        await self._store.write(
-            lambda c: deployments.not_resolved(c, deployment.id, error=error, again=again, counts=counts)
-        )
+        if again is None:
+            await self._teller.give_up(deployment, error=error)
+        else:
+            await self._store.write(
+                lambda c: deployments.not_resolved(c, deployment.id, error=error, again=again, counts=counts)
+            )
         log = self._log.info if again else self._log.warning
         log(
             "deployment.unresolved",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, exists, insert, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
 
@@ -139,6 +139,17 @@ def not_resolved(
             resolve_attempts=deployments.c.resolve_attempts + (1 if counts else 0),
         )
     )
+
+
+def is_forwarded(connection: Connection, deployment: str, *, destination: str) -> bool:
+    """Whether it was ever entered into the outbox for that destination with all that is needed."""
+    query = exists().where(
+        deliveries.c.key == deployment,
+        deliveries.c.destination == destination,
+        deliveries.c.action == Action.DEPLOYMENT.value,
+        deliveries.c.state != DeliveryState.SKIPPED.value,
+    )
+    return bool(connection.scalar(select(query)))
 
 
 def list_deployments(connection: Connection, wanted: Wanted) -> Page:

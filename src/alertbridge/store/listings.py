@@ -259,7 +259,7 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
 def _delivery(row: Row[Any]) -> Item:
     return {
         "id": row.id,
-        "incident": row.incident,
+        "incident": row.incident or None,  # a deployment belongs to none
         "destination": row.destination,
         "key": row.key,
         "action": row.action,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbridge.config.deciding import _CARRYING, _CARRYING_OF_EACH, deciding
+from alertbridge.config.deciding import _CARRYING, _CARRYING_IN, _CARRYING_OF_EACH, deciding
+from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DESTINATION_TYPES
 from alertbridge.config.load import load
 from alertbridge.config.secrets import Redactor
@@ -54,6 +55,8 @@ def hash_of(folder: Path, old: str = "", new: str = "") -> str:
         ("timeout: 2s", "timeout: 3s"),
         ("type: hivel", "type: hivel, rate_limit: {requests: 1, per: 1s}"),
         ("type: hivel", "type: hivel, base_url: https://app.hivel.in"),
+        ("type: hivel", "type: hivel, canceled: canceled"),
+        ("services:", "deployments: {forward: hivel, gitlab: {token: t}}\nservices:"),
         ("name: one", "name: two"),
         ("rules:", "# a comment\nrules:"),
     ],
@@ -75,6 +78,7 @@ def test_what_only_carries_is_not_what_decides(tmp_path: Path, old: str, new: st
         ("type: elven", "type: elven, extra_fields: {organization: acme}"),
         ("type: hivel", "type: hivel, severities: {moderate: mid}"),
         ("type: hivel", "type: hivel, keep_git_suffix: true"),
+        ("services:", "deployments: {max_age: 2d}\nservices:"),
     ],
 )
 def test_what_decides_has_another_name_when_it_is_another(tmp_path: Path, old: str, new: str) -> None:
@@ -86,6 +90,7 @@ def test_what_carries_is_called_as_the_settings_are() -> None:
     for part, types in (("sources", SOURCE_TYPES), ("destinations", DESTINATION_TYPES)):
         known = {name for model in types.values() for name in model.model_fields}
         assert known >= _CARRYING_OF_EACH[part]
+    assert DeploymentsSettings.model_fields.keys() >= _CARRYING_IN["deployments"]
 
 
 def test_a_setting_that_nobody_has_thought_of_counts() -> None:
