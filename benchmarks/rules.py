@@ -69,8 +69,8 @@ class Bench:
         book = self.rulebook
         began = time.perf_counter()
         for alert in self.alerts:
-            for intent in book.plan(alert).intents:
-                book.render(alert, rule=intent.rule, destination=intent.destination)
+            for intent in book.plan(alert, at=alert.starts_at).intents:
+                book.render(alert, rule=intent.rule, destination=intent.destination, at=alert.starts_at)
         return (time.perf_counter() - began) / len(self.alerts)
 
 

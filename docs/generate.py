@@ -44,6 +44,7 @@ _SCHEMA: Final[dict[str, Any]] = dict(json_schema())
 _KINDS: Final = {
     ("RuleSettings", "when"): "[condition](rules.md#conditions)",
     ("RuleSettings", "send"): "list of destinations, or mapping",
+    ("RuleSettings", "active"): "[window](rules.md#active), or list of them",
     ("TrialStep", "at"): "[duration](#durations-and-sizes), or `+` and one",
     ("TrialAlert", "starts_at"): "[duration](#durations-and-sizes), `-` and one, or an instant",
     ("TrialAlert", "ends_at"): "[duration](#durations-and-sizes), `-` and one, or an instant",
@@ -89,7 +90,7 @@ def _gather(path: str, model: type[Section], found: dict[type[Section], str]) ->
     tag = f", `type: {(kind.examples or [''])[0]}`" if kind else ""
     found[model] = f"`{path}`{tag}" if path else "The main file"
     for name, field in model.model_fields.items():
-        step = f"{path}.{name}".lstrip(".")
+        step = f"{path}.{field.alias or name}".lstrip(".")
         for below in models(field.annotation):
             _gather(step, below, found)
         inside = items(field.annotation)

@@ -18,7 +18,7 @@ from alertbridge.model import (
 )
 from alertbridge.pipeline import Bridge
 from alertbridge.rules.condition import AnyOf, written
-from alertbridge.rules.reason import Failure, Verdict, verdicts
+from alertbridge.rules.reason import Failure, Inactive, Verdict, verdicts
 
 _INCIDENT = "<id of the incident>"  # given when it opens
 _UNKNOWN_YET = ("resolution_time",)  # what an incident that is still open cannot have
@@ -71,29 +71,29 @@ class Foresight:
 def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
     """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody."""
     said = bridge.feeds[source].parser.parse(body, source=source, received_at=received_at)
-    return foresee_all(bridge, said)
+    return foresee_all(bridge, said, at=received_at)
 
 
-def foresee_all(bridge: Bridge, said: Notification) -> Foresight:
-    """Each alert looked at alone, as if nothing had been heard before."""
+def foresee_all(bridge: Bridge, said: Notification, *, at: datetime) -> Foresight:
+    """Each alert looked at alone, heard at that instant, as if nothing had been heard before."""
     return Foresight(
-        tuple(_fate(bridge, alert) for alert in said.alerts), said.truncated, bridge.rulebook.hash
+        tuple(_fate(bridge, alert, at) for alert in said.alerts), said.truncated, bridge.rulebook.hash
     )
 
 
-def _fate(bridge: Bridge, alert: Alert) -> Fate:
-    plan = bridge.rulebook.plan(alert)
-    tellings = tuple(_telling(bridge, alert, intent) for intent in plan.intents)
+def _fate(bridge: Bridge, alert: Alert, at: datetime) -> Fate:
+    plan = bridge.rulebook.plan(alert, at=at)
+    tellings = tuple(_telling(bridge, alert, intent, at) for intent in plan.intents)
     failures = [f"{rule}: {name}: {sentence}" for (rule, name), sentence in plan.failures.items()]
     for one in tellings:
         place = f"{one.intent.rule}: send.{one.intent.destination}"
         failures += [f"{place}.{name}: {sentence}" for name, sentence in one.content.failures.items()]
-    reasons = verdicts(bridge.rulebook.rules, alert)
+    reasons = verdicts(bridge.rulebook, alert, at=at)
     return Fate(alert, reasons, plan.rules, plan.dropped, tellings, tuple(failures))
 
 
-def _telling(bridge: Bridge, alert: Alert, intent: Intent) -> Telling:
-    content = bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination)
+def _telling(bridge: Bridge, alert: Alert, intent: Intent, at: datetime) -> Telling:
+    content = bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination, at=at)
     action = _action(alert, intent)
     composed = bridge.destinations[intent.destination].compose(
         Message(
@@ -118,7 +118,8 @@ def _action(alert: Alert, intent: Intent) -> Action:
 def as_json(seen: Foresight) -> dict[str, JSON]:
     """For programs; an alert's `messages` say `when`: now, or on close.
 
-    Of its `rules`, `matched` is null for those that are not reached.
+    Of its `rules`, `matched` is null for those that are not reached, `set` says what one that matches has set, and
+    `failed` why one does not match.
     """
     return {
         "rules_hash": seen.rules_hash,
@@ -156,7 +157,11 @@ def _fate_json(fate: Fate) -> JSON:
 
 def _verdict_json(verdict: Verdict) -> JSON:
     said: dict[str, JSON] = {"name": verdict.rule, "matched": verdict.matched}
-    if verdict.failure is not None:
+    if verdict.sets:
+        said["set"] = verdict.sets
+    if isinstance(verdict.failure, Inactive):
+        said["failed"] = {"active": list(verdict.failure.windows), "actual": verdict.failure.windows}
+    elif verdict.failure is not None:
         said["failed"] = _failure_json(verdict.failure)
     return said
 

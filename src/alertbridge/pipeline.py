@@ -173,7 +173,7 @@ class Decider:
         events = inbox.undecided(
             connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
         )
-        inputs = [second_thought(bridge, alert) for alert in doubted]
+        inputs = [second_thought(bridge, alert, at=now) for alert in doubted]
         inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
@@ -197,7 +197,7 @@ class Decider:
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
             )
-            changes = lay(bridge, connection, render(bridge, changes, before=state))
+            changes = lay(bridge, connection, render(bridge, changes, before=state, at=heard_at))
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
@@ -264,24 +264,24 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
         said = read(feed, event)
     heard, failures = [], []
     for alert in said.alerts:
-        plan = bridge.rulebook.plan(alert)
+        plan = bridge.rulebook.plan(alert, at=event.received_at)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     return Input(event, tuple(heard), said.truncated, feed.stale_window, tuple(failures))
 
 
-def render(bridge: Bridge, changes: Changes, *, before: State) -> Changes:
+def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> Changes:
     """The same changes, with the content of every incident that opened, and with what is new of those to be retold.
 
     Only those whose content is new are left in `retold`; one is announced, unless it is already, where anything that is
-    sent differs.
+    sent differs. `at` is when it all was heard.
     """
     if not changes.opened and not changes.retold:
         return changes
     incidents = dict(changes.incidents)
     for identifier, alert in changes.opened.items():
         opened = incidents[identifier]
-        content = bridge.rulebook.render(alert, rule=opened.rule, destination=opened.destination)
+        content = bridge.rulebook.render(alert, rule=opened.rule, destination=opened.destination, at=at)
         incidents[identifier] = replace(opened, content=content)
     announced = {announcement.incident for announcement in changes.announcements}
     announcements = list(changes.announcements)
@@ -289,7 +289,7 @@ def render(bridge: Bridge, changes: Changes, *, before: State) -> Changes:
     for identifier, speaker in changes.retold.items():
         known = before.incidents[identifier]
         drafted = incidents.get(identifier, known)
-        now = drafted if speaker is None else _rendered_anew(bridge.rulebook, drafted, speaker)
+        now = drafted if speaker is None else _rendered_anew(bridge.rulebook, drafted, speaker, at)
         if now.content != known.content:
             incidents[identifier] = now
             retold[identifier] = speaker
@@ -308,16 +308,16 @@ def lay(bridge: Bridge, connection: Connection, changes: Changes) -> Changes:
     return bridge.attribution.lay(changes, destinations=bridge.destinations, suspects=suspects)
 
 
-def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert) -> Incident:
+def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: datetime) -> Incident:
     content = rulebook.render_anew(
-        alert, rule=incident.rule, destination=incident.destination, before=incident.content
+        alert, rule=incident.rule, destination=incident.destination, before=incident.content, at=at
     )
     return replace(incident, content=content)
 
 
-def second_thought(bridge: Bridge, alert: Alert) -> Input:
-    """The input that a doubt is when it has run out: the alert, and what the rules want for it now."""
-    plan = bridge.rulebook.plan(alert)
+def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
+    """The input that a doubt is when it has run out: the alert, and what the rules want for it at that time."""
+    plan = bridge.rulebook.plan(alert, at=at)
     heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
     return Input(None, (heard,), 0, timedelta(0), ())
 

@@ -84,10 +84,10 @@ def poison_the_alert_of_01(house: House, monkeypatch: pytest.MonkeyPatch) -> Non
     rulebook = house.decider.bridge.rulebook
     plan: Callable[..., object] = rulebook.plan
 
-    def breaks(alert: object) -> object:
+    def breaks(alert: object, **heard: object) -> object:
         if "bdc4a5686971790d" in str(alert):
             raise ZeroDivisionError("on purpose")
-        return plan(alert)
+        return plan(alert, **heard)
 
     monkeypatch.setattr(rulebook, "plan", breaks)
 
@@ -461,3 +461,71 @@ def test_only_a_batch_that_others_are_about_to_join_is_waited_for_longer(
     decided: int, most: int, milliseconds: int
 ) -> None:
     assert breath(decided, most) == timedelta(milliseconds=milliseconds)
+
+
+ENRICHED = """
+lookup:
+  owners: {file: owners.csv, by: service}
+rules:
+  - name: own
+    set: {labels: {team: "{{ lookup.owners.team }}", severity: critical}}
+  - name: by night
+    when: team = pay
+    active: {hours: "22:00-06:00", timezone: Europe/Berlin}
+    key: "night/{{ labels.team }}"
+    send: [elven]
+  - name: by day
+    when: team = pay
+    key: "day/{{ labels.team }}"
+    send: {elven: {title: "{{ labels.team }}: {{ labels.alertname }}"}}
+"""
+
+
+def _about(service: str, status: str = "firing") -> bytes:
+    labels = {"alertname": "Down", "service": service}
+    return json.dumps({"alerts": [{"status": status, "labels": labels, "fingerprint": service}]}).encode()
+
+
+async def test_what_is_set_and_looked_up_decides_and_is_sent_and_the_alert_stays_who_it_is(
+    house: House,
+) -> None:
+    (house.folder / "owners.csv").write_text("service,team\ncheckout,pay\n", encoding="utf-8")
+    house.use(ENRICHED)
+    await house.hear(_about("checkout"), _about("search"))
+
+    (incident,) = await house.rows("incidents")
+    assert (incident["key"], incident["rule"], incident["severity"]) == ("day/pay", "by day", 5)
+    (delivery,) = await house.rows("deliveries")
+    payload = json.loads(str(delivery["payload"]))
+    assert payload["title"] == "pay: Down"
+    assert {"name": "team", "value": "pay"} in payload["tags"]
+    assert [row["fingerprint"] for row in await house.rows("alerts")] == ["checkout"]
+    matches = house.metrics.rule_matches
+    assert matches.labels("own")._value.get() == 2
+    assert matches.labels("by day")._value.get() == 1
+    assert house.metrics.template_failures.labels("own", "set.labels.team")._value.get() == 1
+    told = json.loads(str((await house.rows("events"))[1]["alerts"]))
+    assert (told[0]["rules"], told[0]["note"]) == (["own"], "no rule matches")
+
+    (house.folder / "owners.csv").write_text("service,team\ncheckout,other\n", encoding="utf-8")
+    house.use(ENRICHED)
+    await house.hear(_about("checkout", "resolved"))
+
+    assert (await house.outbox())[-1] == ("elven", "resolved", "pending")
+    (incident,) = await house.rows("incidents")
+    assert (incident["key"], incident["closed_at"] is None) == ("day/pay", False)
+
+
+async def test_a_window_is_asked_about_the_time_at_which_the_alert_was_heard(
+    house: House, clock: ManualClock
+) -> None:
+    (house.folder / "owners.csv").write_text("service,team\ncheckout,pay\n", encoding="utf-8")
+    house.use(ENRICHED)
+    clock.advance(timedelta(hours=16, minutes=59))  # 05:59 in Berlin
+    await house.accept(_about("checkout"))
+    clock.advance(timedelta(hours=8))
+    while await house.decider.run_once():
+        pass
+
+    (incident,) = await house.rows("incidents")
+    assert (incident["key"], incident["rule"]) == ("night/pay", "by night")

@@ -138,6 +138,30 @@ async def test_new_rules_decide_what_comes_next_and_leave_open_what_is_open(benc
     assert titles(bench) == ["said by the first", "said by the second"]
 
 
+async def test_a_table_that_changed_is_read_again_and_a_broken_one_changes_nothing(bench: Bench) -> None:
+    table = bench.folder / "teams.yaml"
+    table.write_text("one: {team: red}\ntwo: {team: red}\n", encoding="utf-8")
+    lookup = "lookup: {teams: {file: teams.yaml, by: alertname}}\nrules:"
+    bench.write(
+        lambda text: text.replace("rules:", lookup).replace(
+            '"said by the first"', '"{{ lookup.teams.team }}"'
+        )
+    )
+    assert (await bench.app.reload()).changed
+    await bench.post("one")
+    await bench.settled()
+    table.write_text("one: {team: red}\ntwo: {team: blue}\n", encoding="utf-8")
+
+    assert (await bench.app.reload()).changed
+
+    table.write_text("one: {taem: red}\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="the table teams has no column"):
+        await bench.app.reload()
+    await bench.post("two")
+    await bench.settled()
+    assert titles(bench) == ["blue", "red"]
+
+
 async def test_reading_the_same_again_changes_nothing(bench: Bench) -> None:
     courier = bench.app._fleet.couriers["elven"]
 

@@ -306,3 +306,24 @@ async def test_an_incident_stored_before_speakers_were_noted_goes_on(relay: Rela
     await relay.store.write(older)
     assert await relay.say(alert()) == []
     assert await relay.say(alert(say="two")) == ["a: two (low)"]
+
+
+async def test_what_a_rule_sets_is_part_of_the_text_and_no_other_time_of_day_changes_it_unseen(
+    relay: Relay,
+) -> None:
+    enriched = """
+    lookup: {owners: {file: owners.csv, by: instance}}
+    rules:
+      - {name: own, set: {labels: {team: "{{ lookup.owners.team }}"}}}
+      - {name: late, active: {hours: "12:03-24:00"}, set: {annotations: {text: late}}}
+      - {name: chatty, key: k, resend: change, send: {elven: {title: "{{ labels.team }}: {{ annotations.text }}"}}}
+    """
+    (relay.folder / "owners.csv").write_text("instance,team\na,pay\n", encoding="utf-8")
+    relay.use(enriched)
+    assert await relay.say(alert(severity="low")) == ["pay: one (low)"]
+    assert await relay.say(alert()) == []
+    assert await relay.say(alert()) == ["pay: late (low)"]
+    (relay.folder / "owners.csv").write_text("instance,team\na,web\n", encoding="utf-8")
+    relay.use(enriched)
+    assert await relay.say(alert()) == ["web: late (low)"]
+    assert await relay.say(alert()) == []

@@ -189,6 +189,22 @@ async def test_a_change_is_loaded_once_and_nothing_half_done_is(
     await bench.until(lambda: bench.rules[0] == "third")  # it is still watched
 
 
+async def test_a_lookup_table_is_watched_where_it_lies(bench: Bench) -> None:
+    table = bench.folder.with_name("owners.csv")
+    table.write_text("service,team\nshop,a\n", encoding="utf-8")
+    lookup = "lookup: {owners: {file: ../owners.csv, by: service}}\n"
+    (bench.folder / "alertbridge.yaml").write_text(MAIN + lookup, encoding="utf-8")
+    await bench.start()
+    before = bench.app.configuration.hash
+
+    table.write_text("service,team\nshop,b\n", encoding="utf-8")
+    await bench.until(lambda: bench.app.configuration.hash != before)
+    table.write_text("service,team\nshop\n", encoding="utf-8")
+    await bench.until(lambda: bench.failed == 1)
+    table.write_text("service,team\nshop,a\n", encoding="utf-8")
+    await bench.until(lambda: bench.app.configuration.hash == before)
+
+
 async def test_config_maps_and_secrets_of_kubernetes_swap_a_link(bench: Bench) -> None:
     rules, mount = bench.folder / "rules.d", 0
 

@@ -274,14 +274,19 @@ def test_yaml_can_be_read_and_a_configuration_can_be_used(block: Block, tmp_path
     data = yaml.safe_load(block.text)
     if not isinstance(data, dict) or not data.keys() <= Settings.model_fields.keys():
         return
-    example_files = example.configuration()
-    name = "alertbridge.yaml"
+    files = {**example.configuration(), "alertbridge.yaml": block.text}
+    main = example.configuration()["alertbridge.yaml"]
     if data.keys() <= RuleFile.model_fields.keys():
-        name = "rules.d/50-documented.yaml"
-        example_files = {"alertbridge.yaml": example_files["alertbridge.yaml"]}
-    for path, text in {**example_files, name: block.text}.items():
+        files = {"alertbridge.yaml": main, "rules.d/50-documented.yaml": block.text}
+    elif data.keys() <= {"lookup", *RuleFile.model_fields}:
+        tables, _, rules = block.text.partition("rules:\n")
+        files = {"alertbridge.yaml": main + tables, "rules.d/50-documented.yaml": f"rules:\n{rules}"}
+    for path, text in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text, encoding="utf-8")
+    for path in re.findall(r"\bfile: ([\w.-]+\.csv)", block.text):
+        (table,) = (each.text for each in BLOCKS if each.language == "csv")
+        (tmp_path / path).write_text(table, encoding="utf-8")
     for path in re.findall(r"_file: ([\w.-]+)", block.text):
         (tmp_path / path).write_text("https://elven.example/a-secret", encoding="utf-8")
 
@@ -297,7 +302,7 @@ def test_yaml_can_be_read_and_a_configuration_can_be_used(block: Block, tmp_path
 def test_the_blocks_are_not_overlooked() -> None:
     languages = [block.language for block in BLOCKS]
 
-    assert set(languages) <= {"console", "json", "mermaid", "yaml", ""}
+    assert set(languages) <= {"console", "csv", "json", "mermaid", "yaml", ""}
     assert languages.count("yaml") > 10
     assert sum(text.count("```") for text in PAGES.values()) == 2 * len(BLOCKS)
 

@@ -62,7 +62,7 @@ def check(
     Each is shown with file, line and column, the setting, what is wrong and what to do about it. Secret files are
     read, nothing is sent anywhere. The exit status is 1 if there is a mistake, with --strict also for a warning.
 
-    With --last or --payloads there is a warning too wherever a rule speaks of a label that no alert has had.
+    With --last or --payloads there is a warning too wherever a rule speaks of a label that no alert has had and no rule sets.
     """
     _check_usage(last, payloads, source, url)
     try:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from alertbridge.pipeline import Bridge
 
 _EVENT = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
+_INSTANT = "write for example 2026-01-05T02:30:00+01:00"
 _BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
 
@@ -36,6 +37,16 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
             raise click.BadParameter(f'"{pair}" is not NAME=VALUE')
         pairs[name.strip()] = value.strip()
     return pairs
+
+
+def _instant(_context: click.Context, _parameter: click.Parameter, text: str | None) -> datetime | None:
+    try:
+        moment = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f'"{text}" is not an instant; {_INSTANT}') from None
+    if moment is not None and moment.tzinfo is None:
+        raise click.BadParameter(f'"{text}" has no offset from UTC; {_INSTANT}')
+    return moment and moment.astimezone(UTC)
 
 
 def _there(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -56,6 +67,7 @@ def _is_event(text: str) -> bool:
         "alertbridge explain 01M805Q3C5BSA6173TWSK32SPX",
         'echo \'{"alerts": [{"status": "firing", "labels": {"alertname": "Down"}}]}\' | alertbridge explain -',
         'alertbridge explain --labels alertname=Down,severity=page --annotations "summary=web-1 is down"',
+        "alertbridge explain --at 2026-01-05T02:30:00+01:00 notification.json",
     ),
 )
 @click.argument("file", metavar="[FILE|EVENT]", callback=_there, required=False, default=None)
@@ -74,6 +86,12 @@ def _is_event(text: str) -> bool:
     metavar="NAME",
     help="The source it comes from; needed where there are several. An event knows its own.",
 )
+@click.option(
+    "--at",
+    metavar="INSTANT",
+    callback=_instant,
+    help="When it is heard, which matters to rules with time windows. An event was heard when it was received; anything else is now.",
+)
 @config_option
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -82,6 +100,7 @@ def explain(
     labels: dict[str, str],
     annotations: dict[str, str],
     source: str | None,
+    at: datetime | None,
     config: Path,
     url: str | None,
     *,
@@ -101,8 +120,9 @@ def explain(
     configuration = load_or_exit(config)
     given = None if file is None else _read(file, config, url)
     name = _source(configuration, source or (given.source if given else None))
-    said = None if given else _notification(labels, annotations, source=name, now=SystemClock().now())
-    seen = _foreseen(bridge(configuration), said or given, source=name)
+    at = at or (given and given.received_at) or SystemClock().now()
+    said = None if given else _notification(labels, annotations, source=name, at=at)
+    seen = _foreseen(bridge(configuration), said or given, source=name, at=at)
     told = _told(seen, given.event if given else None, as_json=as_json)
     click.echo(Redactor(configuration.secrets).clean(told))
 
@@ -113,7 +133,7 @@ class _Given:
 
     name: str
     body: bytes
-    received_at: datetime
+    received_at: datetime | None = None
     source: str | None = None
     event: Mapping[str, Any] | None = None
 
@@ -132,17 +152,17 @@ def _read(file: str, config: Path, url: str | None) -> _Given:
         return _Given(f"event {file}", event["body"].encode(), received, event["source"], event)
     with click.open_file(file, "rb") as stream:
         name = "standard input" if file == "-" else file
-        return _Given(name, stream.read(), SystemClock().now())
+        return _Given(name, stream.read())
 
 
-def _foreseen(parts: Bridge, given: _Given | Notification | None, *, source: str) -> Foresight:
+def _foreseen(parts: Bridge, given: _Given | Notification | None, *, source: str, at: datetime) -> Foresight:
     from alertbridge.foresight import foresee, foresee_all  # noqa: PLC0415 - see `explain`
 
     assert given is not None, "usage was checked"
     if isinstance(given, Notification):
-        return foresee_all(parts, given)
+        return foresee_all(parts, given, at=at)
     try:
-        return foresee(parts, given.body, source=source, received_at=given.received_at)
+        return foresee(parts, given.body, source=source, received_at=at)
     except MalformedBody as error:
         raise click.ClickException(f"{given.name}: {error}; the daemon {given.refusal}") from error
 
@@ -168,9 +188,9 @@ def _check_usage(file: str | None, labels: Mapping[str, str], annotations: Mappi
 
 
 def _notification(
-    labels: Mapping[str, str], annotations: Mapping[str, str], *, source: str, now: datetime
+    labels: Mapping[str, str], annotations: Mapping[str, str], *, source: str, at: datetime
 ) -> Notification:
-    """One alert that begins to fire now."""
+    """One alert that begins to fire then."""
     from alertbridge.sources.alertmanager import fingerprint  # noqa: PLC0415 - see `explain`
 
     alert = Alert(
@@ -179,7 +199,7 @@ def _notification(
         status=AlertStatus.FIRING,
         labels=labels,
         annotations=annotations,
-        starts_at=now,
+        starts_at=at,
         ends_at=None,
     )
     return Notification((alert,))

@@ -10,7 +10,7 @@ import click
 from alertbridge.foresight import Fate, Foresight, Telling
 from alertbridge.model import JSON, Action, Resend
 from alertbridge.rules.condition import AnyOf, written
-from alertbridge.rules.reason import Failure, Verdict
+from alertbridge.rules.reason import Failure, Inactive, Verdict
 
 _SHOWN_FIRST = ("alertname", "severity", "service")
 _MOST_SHOWN = 80  # characters of a value that a rule was not satisfied with
@@ -40,7 +40,7 @@ def _fate_text(fate: Fate, number: int, count: int) -> Iterator[str]:
     for one in fate.tellings:
         yield from _telling_text(one)
     for sentence in fate.failures:
-        said = f"a template failed and its default was taken: {printable(sentence)}"
+        said = f"a template failed and was passed over: {printable(sentence)}"
         yield click.style(f"  {said}", fg="yellow")
     yield ""
 
@@ -49,19 +49,42 @@ def _rules(fate: Fate) -> str:
     if not fate.rules:
         return "none matches, so it goes nowhere"
     names = ", ".join(fate.rules)
+    if not fate.dropped and not fate.tellings:
+        return f"{names}: it only sets values, and no other matches, so it goes nowhere"
     return f"{names}, which drops it on purpose" if fate.dropped else names
 
 
 def _reasons(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
     for verdict in verdicts:
         if verdict.matched:
-            yield f"    {click.style('matches', fg='green')} {verdict.rule}"
+            yield f"    {click.style('matches', fg='green')} {verdict.rule}{_what_is_set(verdict)}"
+        elif isinstance(verdict.failure, Inactive):
+            yield f"    no      {verdict.rule}: {_when_active(verdict.failure)}"
         elif verdict.failure is not None:
             yield f"    no      {verdict.rule}: {_why(verdict.failure)}"
             yield from _why_none(verdict.failure, 14)
     unreached = [verdict.rule for verdict in verdicts if verdict.matched is None]
     if unreached:
         yield f"    not reached: {', '.join(unreached)}"
+
+
+def _what_is_set(verdict: Verdict) -> str:
+    each = [
+        f"removes {printable(subject)}"
+        if value is None
+        else f'sets {printable(subject)} = "{_shortened(value)}"'
+        for subject, value in verdict.sets.items()
+    ]
+    return f": {', '.join(each)}" if each else ""
+
+
+def _when_active(inactive: Inactive) -> str:
+    return f"it is active {' or '.join(inactive.windows)}, and there it is {_now(inactive)}"
+
+
+def _now(inactive: Inactive) -> str:
+    """What the clocks of the windows show, each once."""
+    return " or ".join(dict.fromkeys(inactive.windows.values()))
 
 
 def _why(failure: Failure) -> str:

@@ -45,12 +45,12 @@ def _end(documents: Sequence[Document], rulebook: Rulebook) -> Iterator[Problem]
             "add one under `rules:`, or name files of rules under `rules_files:`",
             level=_WARNING,
         )
-    elif not any(not rule.when.parts and (rule.drop or rule.send) for rule in rulebook.rules):
+    elif not any(rule.settles and not rule.when.parts and not rule.active for rule in rulebook.rules):
         document, path = rule_places(documents)[rulebook.rules[-1].name]
         yield document.problem(
             path,
             "no rule matches every alert: what no rule matches goes nowhere",
-            "let a last rule without `when` follow this one",
+            "let a rule that sends or drops, without `when` and `active`, follow this one",
             level=_WARNING,
         )
 

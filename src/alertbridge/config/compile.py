@@ -14,8 +14,16 @@ from alertbridge.config.settings import Settings
 from alertbridge.config.templates import TemplateReader
 from alertbridge.errors import Problem
 from alertbridge.rules.condition import All, read_condition
+from alertbridge.rules.enrichment import Enrichment
+from alertbridge.rules.lookup import Table
 from alertbridge.rules.rulebook import Rule, Rulebook, Service
-from alertbridge.rules.template import IDENTITY_NAMES, SERVICE_NAMES, Template, Vocabulary
+from alertbridge.rules.template import (
+    CONTENT_NAMES,
+    IDENTITY_NAMES,
+    SERVICE_NAMES,
+    Template,
+    Vocabulary,
+)
 
 
 class Compiler:
@@ -70,6 +78,7 @@ class Compiler:
         self._check_name(reader, (*path, "name"), data.get("name"))
         when = _when(reader, (*path, "when"), data)
         key, service = _identity(reader, path, data)
+        sets = _enrichment(reader, (*path, "set"), data.get("set"))
         send = sends.read((*path, "send"), data.get("send"), settings)
         if settings is None:
             return None
@@ -83,6 +92,8 @@ class Compiler:
             continues=settings.continues,
             reopen_window=settings.reopen_window,
             min_duration=settings.min_duration,
+            sets=sets if settings.sets else None,
+            active=tuple(one.window for one in settings.active),
         )
 
     def _check_name(self, reader: TemplateReader, path: Path, name: Data) -> None:
@@ -118,10 +129,30 @@ def _when(reader: TemplateReader, path: Path, data: Mapping[str, Data]) -> All:
     return condition
 
 
+def _enrichment(reader: TemplateReader, path: Path, data: Data) -> Enrichment:
+    """What a rule sets; labels may become part of keys, and so they are made of what keys may be made of."""
+    written = data if isinstance(data, dict) else {}
+
+    def templates(where: str, names: frozenset[str]) -> dict[str, Template]:
+        entries = written.get(where)
+        found = {
+            name: reader.read((*path, where, name), text, names=names)
+            for name, text in (entries.items() if isinstance(entries, dict) else ())
+        }
+        return {name: template for name, template in found.items() if template is not None}
+
+    return Enrichment(templates("labels", IDENTITY_NAMES), templates("annotations", CONTENT_NAMES))
+
+
 def rulebook(
-    rules: tuple[Rule, ...], *, settings: Settings, destinations: Mapping[str, str], digest: str
+    rules: tuple[Rule, ...],
+    *,
+    settings: Settings,
+    destinations: Mapping[str, str],
+    tables: Iterable[Table],
+    digest: str,
 ) -> Rulebook:
-    """The rules with the catalogue and the destinations that they refer to."""
+    """The rules with the catalogue, the tables and the destinations that they refer to."""
     return Rulebook(
         rules=rules,
         severities=settings.severities,
@@ -131,4 +162,5 @@ def rulebook(
         },
         targets={name: TARGETS[kind] for name, kind in destinations.items()},
         hash=digest,
+        tables=tables,
     )

@@ -41,6 +41,8 @@ class _Filling:
     def rule(self, rule: dict[str, Data], path: Path) -> dict[str, Data]:
         """The rule with all that it does not say itself."""
         own = {name: self._defaults[name] for name in _OF_RULES if name in self._defaults}
+        if _SEND not in rule:  # it drops and so ends the search, or only sets and so does not
+            own.pop("continue", None)
         filled = self._merged(rule, own, path, ("defaults",))
         fields = self._defaults.get(_SEND)
         if isinstance(fields, dict) and _SEND in rule:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from alertbridge.config.document import Document, Path
+from alertbridge.config.document import Data, Document, Path
 from alertbridge.config.refuse import REFUSED, expected, plain
 from alertbridge.config.section import Section, is_secret
 from alertbridge.config.shape import Located, keys
@@ -34,6 +35,7 @@ def explain(error: ValidationError, *, document: Document, model: type[Section])
 
 
 def _explain(details: ErrorDetails, document: Document, located: Located) -> Problem | None:
+    located.path = _as_written(located.path, document)
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(document, located, details["input"])
@@ -51,6 +53,21 @@ def _explain(details: ErrorDetails, document: Document, located: Located) -> Pro
         problem, advice = "this value is not accepted", "see the reference of settings"
     path = _as_given(located.path, document)
     return document.problem(path, problem, advice, key=located.at_key)
+
+
+def _as_written(path: Path, document: Document) -> Path:
+    """The path without the steps into a list of one, where what stands in the document is that one alone."""
+    data: Data | Mapping[str, Data] = document.data
+    written: Path = ()
+    for step in path:
+        if isinstance(step, int) and not isinstance(data, list):
+            continue
+        written = (*written, step)
+        if isinstance(data, list) and isinstance(step, int):
+            data = data[step]
+        else:
+            data = data.get(str(step)) if isinstance(data, Mapping) else None
+    return written
 
 
 def _as_given(path: Path, document: Document) -> Path:

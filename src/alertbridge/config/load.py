@@ -5,6 +5,7 @@ defaults    what each rule takes from its file's `defaults:`       defaults.py
 choose      the type of each source and destination                kinds.py
 fill        secrets, inline or from their files                    secret_reader.py
 validate    sections and rules                                     settings.py, explain.py
+look up     the tables for templates                               tables.py, csv_table.py
 name        the templates that others use by name                  named.py
 compile     conditions and templates, against the destinations     compile.py
 reach       whether each rule can ever match                       shadows.py
@@ -16,8 +17,9 @@ advise      what works and is still worth a warning                advice.py, un
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -31,7 +33,7 @@ from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
-from alertbridge.config.kinds import choose_types, destination_types, words
+from alertbridge.config.kinds import check_forward, choose_types, destination_types, words
 from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
@@ -41,7 +43,7 @@ from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import find_shadows
 from alertbridge.config.sight import Reader, Sight
-from alertbridge.config.suggest import remedy
+from alertbridge.config.tables import TableReader
 from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
@@ -59,8 +61,8 @@ class Configuration:
     """A configuration that can be used.
 
     `settings` holds the rules, templates and tests of all files, in the order in which they are tried. `rule_set` is
-    what of `files` decides. `secret_files` leads from a setting such as `destinations.elven.url` to the file that holds
-    it. `sight` is all that the load looked at.
+    what of `files`, lookup tables among them, decides. `secret_files` leads from a setting such as
+    `destinations.elven.url` to the file that holds it. `sight` is all that the load looked at.
     """
 
     settings: Settings
@@ -142,37 +144,37 @@ class _Loading:
         data = secrets.fill(main, Settings, data)
         settings = self._validate(Settings, main, data)
         self.findings.add([*problems, *secrets.problems])
+        tables = self._tables(main)
         rule_files = self._rule_files(main)
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
         explained = words(main, "severities")
         meant = settings.severities if settings else dict.fromkeys(explained, Severity.MODERATE)
-        named = NamedTemplates([main, *rule_files.values()], severities=SeverityWords(meant))
+        written = [(main, settings), *zip(rule_files.values(), parts, strict=True)]
+        named = NamedTemplates(
+            [document for document, _ in written], severities=SeverityWords(meant), columns=tables.columns
+        )
+        self.findings.add(named.problems)
         compiler = Compiler(destinations=destinations, severities=explained, vocabulary=named.vocabulary)
-        rules = compiler.rules(main, settings.rules if settings else None)
-        for document, part in zip(rule_files.values(), parts, strict=True):
-            rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add([*named.problems, *compiler.problems])
-        self._check_reach([main, *rule_files.values()], rules)
-        self._check_forward(main)
-        self._check_trials(main, rule_files.values(), rules=compiler.rule_names)
+        rules = self._compile(compiler, written)
+        self.findings.add(check_forward(main))
         if settings is None or self.findings.all():
             return None
-        trials = placed(main, settings.tests)
-        for document, part in zip(rule_files.values(), parts, strict=True):
-            trials += placed(document, part.tests if part else ())
+        trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
         settings = _merged(settings, [part for part in parts if part is not None])
-        files = {self._base / self._path.name: data} | {path: one.data for path, one in rule_files.items()}
+        said = self._said(data, rule_files, tables)
         clean = Redactor(tuple(secrets.secrets)).clean
         kept = RuleSet.of(
-            Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in files.items()
+            Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in said
         )
-        book = rulebook(rules, settings=settings, destinations=destinations, digest=kept.hash)
+        book = rulebook(
+            rules, settings=settings, destinations=destinations, tables=tables.tables, digest=kept.hash
+        )
         return Configuration(
             settings=settings,
             rulebook=book,
             rule_set=kept,
-            files=tuple(files),
+            files=tuple(dict.fromkeys(path for path, _ in said)),
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
             warnings=self.findings.ordered(
@@ -183,6 +185,32 @@ class _Loading:
             sight=self.reader.sight,
         )
 
+    def _said(
+        self, data: Mapping[str, Any], rule_files: Mapping[Path, Document], tables: TableReader
+    ) -> list[tuple[Path, Mapping[str, Any]]]:
+        """What each file says; the main file first, lookup tables last and by name."""
+        return [
+            (self._base / self._path.name, data),
+            *((path, one.data) for path, one in rule_files.items()),
+            *(
+                (tables.files[one.name], {"table": one.name, "rows": one.rows})
+                for one in sorted(tables.tables, key=attrgetter("name"))
+            ),
+        ]
+
+    def _compile(
+        self, compiler: Compiler, written: Sequence[tuple[Document, Settings | RuleFile | None]]
+    ) -> tuple[Rule, ...]:
+        """The rules of all files, in order, with the tests held against them."""
+        rules: tuple[Rule, ...] = ()
+        for document, part in written:
+            rules += compiler.rules(document, part.rules if part else None)
+        self.findings.add(compiler.problems)
+        main, *rule_files = [document for document, _ in written]
+        self._check_reach([main, *rule_files], rules)
+        self._check_trials(main, rule_files, rules=compiler.rule_names)
+        return rules
+
     def documents(self) -> tuple[Document, ...]:
         """The files, as they are written."""
         main = self._read(self._path, str(self._path), MAIN)
@@ -192,19 +220,6 @@ class _Loading:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
         if not any(problem.field.startswith("rules") for problem in self.findings.all()):
             self.findings.add(find_shadows(documents, rules))
-
-    def _check_forward(self, main: Document) -> None:
-        """Deployments are passed on to Hivel only, for nobody else takes them."""
-        section = main.data.get("deployments")
-        name = section.get("forward") if isinstance(section, Mapping) else None
-        types = destination_types(main)
-        if not isinstance(name, str) or types.get(name) in {"hivel", ""}:
-            return
-        hivels = [each for each, kind in types.items() if kind == "hivel"]
-        problem = "no destination of type hivel is called so"
-        self.findings.add(
-            [main.problem(("deployments", "forward"), problem, remedy(name, hivels, noun="write one of"))]
-        )
 
     def _check_trials(self, main: Document, rule_files: Iterable[Document], *, rules: Iterable[str]) -> None:
         checker = TrialChecker(
@@ -225,12 +240,22 @@ class _Loading:
         self.findings.add(problems)
         documents: dict[Path, Document] = {}
         for path in paths:
-            inside = path.is_relative_to(self._base)
-            file = self._path.parent / path.relative_to(self._base) if inside else path
-            document = self._read(path, str(file), RULES)
+            document = self._read(path, self._shown(path), RULES)
             if document is not None:
                 documents[path] = document
         return documents
+
+    def _tables(self, main: Document) -> TableReader:
+        tables = TableReader(
+            folders=self._folders, shown=self._shown, environ=self._environ, findings=self.findings
+        )
+        tables.read(main)
+        return tables
+
+    def _shown(self, path: Path) -> str:
+        """The file's name as the operator would write it."""
+        inside = path.is_relative_to(self._base)
+        return str(self._path.parent / path.relative_to(self._base) if inside else path)
 
     def _validate(self, model: type[_S], document: Document, data: Mapping[str, Any]) -> _S | None:
         try:

@@ -10,6 +10,7 @@ from alertbridge.config.document import Document
 from alertbridge.config.templates import TemplateReader
 from alertbridge.config.values import TEMPLATE_NAME
 from alertbridge.errors import Problem
+from alertbridge.rules.lookup import Columns
 from alertbridge.rules.references import TEMPLATES
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.template import Template, Vocabulary, templates_in
@@ -26,13 +27,13 @@ class _Written(NamedTuple):
 class NamedTemplates:
     """Compiles the named templates of the documents into a `vocabulary`, and collects their `problems`."""
 
-    def __init__(self, documents: Iterable[Document], *, severities: SeverityWords) -> None:
+    def __init__(self, documents: Iterable[Document], *, severities: SeverityWords, columns: Columns) -> None:
         self.problems: list[Problem] = []
         self._written: dict[str, _Written] = {}
         for document in documents:
             self._gather(document)
         compiled: dict[str, Template] = dict.fromkeys(self._written, _STAND_IN)
-        self.vocabulary = Vocabulary(compiled, severities)
+        self.vocabulary = Vocabulary(compiled, severities, columns)
         readers: dict[str, TemplateReader] = {}
         uses = {name: templates_in(one.text) & self._written.keys() for name, one in self._written.items()}
         circular = self._cut_circles(uses)

@@ -13,6 +13,7 @@ from alertbridge.config.section import Section
 from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Duration
 from alertbridge.config.values import Switch, TemplateName, Text, one_of
+from alertbridge.config.window_settings import Windows
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.model import Resend
 
@@ -76,6 +77,32 @@ def sendings(value: object) -> object:
     return {name: {} if fields is None else fields for name, fields in value.items()}
 
 
+_Texts = dict[str, Annotated[Any, WithJsonSchema({"type": ["string", "number", "boolean"]})]]
+
+
+class SetSettings(Section):
+    """What later rules, and whatever is sent, see of a matching alert instead of what it came with. What renders empty is removed."""
+
+    labels: _Texts = Field(
+        default_factory=dict,
+        description="Labels by name, each a template, which may use what a key may.",
+        examples=[{"team": "payments", "tier": "{{ lookup.owners.tier }}"}],
+    )
+    annotations: _Texts = Field(
+        default_factory=dict,
+        description="Annotations by name, each a template; they see the labels that are set.",
+        examples=[{"runbook": "https://runbooks.example/{{ labels.alertname | lower }}"}],
+    )
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.labels and not self.annotations:
+            raise refused(
+                "nothing is set", "write for example `labels: {team: payments}`, or remove the line"
+            )
+        return self
+
+
 class RuleSettings(Section):
     """One mapping rule. The first that matches an alert decides, unless it says `continue: true`."""
 
@@ -85,9 +112,23 @@ class RuleSettings(Section):
         description="Alertmanager matchers that must all hold; `any:`, `all:` and `not:` group them. Absent: every alert.",
         examples=[['severity =~ "critical|page"', "team = payments"], [{"any": ["env = dev", "env = test"]}]],
     )
+    active: Windows = Field(
+        (),
+        description="When the rule counts, by the time at which an alert is heard: one window, or a list of which one must hold. Absent: always.",
+        examples=[
+            {"days": ["mon-fri"], "hours": "08:00-18:00", "timezone": "Europe/Berlin"},
+            [{"days": "mon-fri", "hours": "22:00-06:00"}, {"days": ["sat", "sun"]}],
+        ],
+    )
+    sets: SetSettings | None = Field(
+        None,
+        alias="set",
+        description="Labels and annotations to set where the rule matches. A rule that neither sends nor drops leaves the alert to later rules.",
+        examples=[{"labels": {"team": "payments"}}],
+    )
     key: Text | None = Field(
         None,
-        description="What ties opening and closing together; may use labels, source, fingerprint and service.",
+        description="What ties opening and closing together; may use labels, source, fingerprint, service and lookup.",
         examples=["{{ labels.cluster }}/{{ labels.alertname }}"],
     )
     service: Text | None = Field(
@@ -127,8 +168,12 @@ class RuleSettings(Section):
     def _send_or_drop(self) -> Self:
         if self.drop and self.send:
             raise refused("the rule both sends and drops", "remove either `send` or `drop`")
-        if not self.drop and not self.send:
-            raise refused("the rule neither sends nor drops", "add `send: [...]` or `drop: true`")
+        if self.drop and self.sets:
+            raise refused("the rule sets values and drops the alert", "remove either `set` or `drop`")
+        if not self.drop and not self.send and not self.sets:
+            raise refused("the rule neither sends nor drops", "add `send: [...]`, `drop: true` or `set:`")
+        if self.sets and not self.send and "continues" in self.model_fields_set and not self.continues:
+            raise refused("a rule that only sets values always continues", "remove `continue: false`")
         return self
 
 

@@ -30,6 +30,10 @@ def describe() -> dict[str, Any]:
     rule = schema["$defs"]["RuleSettings"]
     rule["properties"]["send"] |= _both_forms(rule["properties"]["send"])
     del rule["properties"]["send"]["type"], rule["properties"]["send"]["additionalProperties"]
+    active = rule["properties"]["active"]
+    window = active.pop("items")
+    several = {"type": active.pop("type"), "items": window, "minItems": 1}
+    active["anyOf"] = [window, several]
     _describe_tests(schema["$defs"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DestinationSettings
+from alertbridge.config.lookup_settings import LookupSettings, TableName
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.rule_settings import (
     DefaultsSettings,
@@ -229,6 +230,11 @@ class Settings(Section):
         default_factory=DeploymentsSettings,
         description="What CI and forges tell of deployments, to fill in the pull request of a record.",
         examples=[{"auth": {"bearer_token_file": "deployments-token"}}],
+    )
+    lookup: dict[TableName, LookupSettings] = Field(
+        default_factory=dict,
+        description="Tables that templates look values up in, as `lookup.NAME.COLUMN`.",
+        examples=[{"owners": {"file": "owners.csv", "by": "service"}}],
     )
     rules_files: tuple[Text, ...] = Field(
         (),

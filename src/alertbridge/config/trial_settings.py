@@ -2,56 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
+from alertbridge.config.moments import At, Instant, Start
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.section import Section
-from alertbridge.config.units import read_duration
 from alertbridge.config.values import Switch, Text, one_of
 from alertbridge.model import AlertStatus
 
 NONE: Final = "none"
-_MOMENT_REMEDY: Final = "write 10m after the start, +10m after the step before"
-_INSTANT_REMEDY: Final = "write 10m after the start of the test, -1h before it, or 2026-01-01T09:00:00Z"
-_SPAN: Final = "([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?"
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When a step happens: `span` after the start, or after the step before."""
-
-    span: timedelta
-    after_previous: bool
-
-
-def _moment(value: object) -> Moment:
-    if isinstance(value, Moment):
-        return value
-    if isinstance(value, str) and value.strip().startswith("-"):
-        raise refused("a step cannot happen before the start", _MOMENT_REMEDY)
-    if isinstance(value, str) and value.strip().startswith("+"):
-        return Moment(read_duration(value.strip()[1:]), after_previous=True)
-    return Moment(read_duration(value), after_previous=False)
-
-
-def _instant(value: object) -> datetime | timedelta:
-    if isinstance(value, datetime | timedelta):
-        return value
-    if isinstance(value, str) and "T" in value:
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            raise refused("this is not an instant", _INSTANT_REMEDY) from None
-        if moment.tzinfo is None:
-            raise refused("the instant has no offset from UTC", "end it in Z, or in an offset as +02:00")
-        return moment.astimezone(UTC)
-    if isinstance(value, str) and value.strip().startswith("-"):
-        return -read_duration(value.strip()[1:])
-    return read_duration(value)
 
 
 def _label(value: object) -> object:
@@ -71,16 +32,6 @@ def _rules(value: object) -> tuple[str, ...]:
 
 
 Labels = dict[str, Annotated[str, BeforeValidator(_label), WithJsonSchema({"type": "string"})]]
-At = Annotated[
-    Moment,
-    BeforeValidator(_moment),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^[+]?(?=[0-9]){_SPAN}$|^[+]?0$|\\$\\{{"}),
-]
-Instant = Annotated[
-    datetime | timedelta,
-    BeforeValidator(_instant),
-    WithJsonSchema({"type": ["string", "integer"], "pattern": f"^-?(?=[0-9]){_SPAN}$|^0$|T|\\$\\{{"}),
-]
 All = Annotated[Literal["all"], BeforeValidator(one_of({"all": "all"}))]
 Status = Annotated[AlertStatus, BeforeValidator(one_of({each.value: each for each in AlertStatus}))]
 RuleNames = Annotated[
@@ -154,13 +105,15 @@ class TrialExpectation(Section):
 
     rule: RuleNames | None = Field(
         None,
-        description="The rule that matches every alert; a list where rules `continue`, all that match, in order.",
+        description="The rule that matches every alert; a list where rules `continue`, all that match, in order. Rules that only `set` may be left out.",
         examples=["payments-critical", ["tag-it", "everything-else"]],
     )
     dropped: Switch | None = Field(
         None, description="Whether a rule drops every alert on purpose.", examples=[True]
     )
-    unmatched: Switch | None = Field(None, description="Whether no rule matches any alert.", examples=[True])
+    unmatched: Switch | None = Field(
+        None, description="Whether no rule sends or drops any alert.", examples=[True]
+    )
 
     @property
     def messages(self) -> dict[str, list[dict[str, Any]]]:
@@ -261,6 +214,11 @@ class TrialSettings(Section):
     )
     source: Text | None = Field(
         None, description="The source that says it; the first unless said.", examples=["prod"]
+    )
+    start: Start | None = Field(
+        None,
+        description="When the test begins, for rules with time windows; a captured notification is then heard at that time, not at its own.",
+        examples=["2026-01-05T08:30:00+01:00"],
     )
     expect: TrialExpectation | None = Field(
         None,

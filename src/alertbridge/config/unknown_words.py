@@ -41,6 +41,8 @@ def find_unknown_words(
         document, path = places[rule.name]
         asked = [each for each in _asked(document.at((*path, "when")), (*path, "when")) if each.value]
         yield from _sources(document, asked, settings)
+        changed = {("labels", name) for name in (rule.sets.labels if rule.sets else ())}
+        asked = [each for each in asked if each.subject not in changed]
         said = document.at((*path, "service"))
         if rule.service is None:
             services = asked if _looks_up(rule, settings) else []

@@ -11,14 +11,15 @@ from alertbridge.errors import Problem
 from alertbridge.rules.mentions import Mention, in_matchers, in_template
 
 _TESTS: Final = "tests"
-_WHEN: Final = "when"
 
 
 def find_unseen(documents: Iterable[Document], *, seen: Collection[str], among: str) -> Iterator[Problem]:
-    """A warning wherever a matcher or a template names a label that is not in `seen`.
+    """A warning wherever a matcher, a template or a lookup table goes by a label that is not in `seen`, nor set by a rule.
 
     The `documents` are those of a configuration that loads; `among` says what was looked at.
     """
+    documents = tuple(documents)
+    seen = {*seen, *(name for document in documents for name in _set_by_rules(document))}
     for document in documents:
         for path, mention in _mentions(document):
             if mention.name not in seen:
@@ -32,9 +33,23 @@ def find_unseen(documents: Iterable[Document], *, seen: Collection[str], among: 
                 )
 
 
+def _set_by_rules(document: Document) -> Iterator[str]:
+    """The labels that rules set, which alerts need not have."""
+    rules = document.data.get("rules")
+    for index in range(len(rules) if isinstance(rules, list) else 0):
+        labels = document.at(("rules", index, "set", "labels"))
+        yield from labels if isinstance(labels, dict) else ()
+
+
 def _mentions(document: Document) -> Iterator[tuple[Path, Mention]]:
     for path, text in _texts((), {name: part for name, part in document.data.items() if name != _TESTS}):
-        found = in_matchers(text) if _WHEN in path else in_template(text)
+        match path:
+            case ("rules", _, "when", *_):
+                found = in_matchers(text)
+            case ("lookup", _, "by"):
+                found = iter([Mention(text, 0)])
+            case _:
+                found = in_template(text)
         yield from ((path, mention) for mention in found)
 
 

@@ -100,6 +100,11 @@ class Heard:
     dropped: bool = False
     doubted: bool = False
 
+    @property
+    def unmatched(self) -> bool:
+        """Whether no rule says what becomes of it, though some may have set values."""
+        return not self.intents and not self.dropped
+
 
 class Effect(StrEnum):
     """What one heard alert did to one incident, in the words shown to operators."""
@@ -118,7 +123,7 @@ class Effect(StrEnum):
 class Verdict:
     """What became of one heard alert: the audit's answer to "what did you do with it".
 
-    `note` explains an empty `effects`: `dropped`, `unmatched`, `doubted`, `already resolved`, ...
+    `note` explains an empty `effects`: `dropped`, `no rule matches`, `doubted`, `already resolved`, ...
     """
 
     alert: AlertId

@@ -1,14 +1,18 @@
-"""Says why a rule does not match an alert: the first part of its condition that fails, and what the alert holds there."""
+"""Says why a rule does not match an alert: the first part of its condition that fails, or the time.
+
+An alert is looked at as the rule sees it, with all that earlier rules have set.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from alertbridge.model import Alert
 from alertbridge.rules.condition import All, AnyOf, Condition, Not
 from alertbridge.rules.matcher import Matcher
-from alertbridge.rules.rulebook import Rule
+from alertbridge.rules.rulebook import Rule, Rulebook
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +29,58 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Inactive:
+    """The condition holds, and none of the rule's `windows` does: by window as it is written, what its clock showed."""
+
+    windows: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule makes of an alert; `matched` is None where an earlier rule has decided already."""
+    """What a rule makes of an alert; `matched` is None where an earlier rule has decided already.
+
+    `sets` are the labels and annotations that the rule gave other values, such as `labels.team`, None for those that
+    it removed.
+    """
 
     rule: str
     matched: bool | None
-    failure: Failure | None = None
+    failure: Failure | Inactive | None = None
+    sets: Mapping[str, str | None] = field(default_factory=dict)
 
 
-def verdicts(rules: Iterable[Rule], alert: Alert) -> tuple[Verdict, ...]:
-    """What each rule makes of the alert, in the order in which they are tried."""
+def verdicts(book: Rulebook, alert: Alert, *, at: datetime) -> tuple[Verdict, ...]:
+    """What each rule makes of the alert as it was heard then, in the order in which they are tried."""
+    matching = {rule.name: left for rule, left in book.matching(alert, at=at)}
     found: list[Verdict] = []
     decided = False
-    for rule in rules:
+    for rule in book.rules:
         if decided:
             found.append(Verdict(rule.name, None))
-            continue
-        failure = why_not(rule.when, alert)
-        found.append(Verdict(rule.name, failure is None, failure))
-        decided = failure is None and rule.ends
+        elif rule.name in matching:
+            found.append(Verdict(rule.name, matched=True, sets=_changes(alert, matching[rule.name])))
+            alert, decided = matching[rule.name], rule.ends
+        else:
+            found.append(Verdict(rule.name, matched=False, failure=_reason(rule, alert, at)))
     return tuple(found)
+
+
+def _reason(rule: Rule, alert: Alert, at: datetime) -> Failure | Inactive:
+    return why_not(rule.when, alert) or Inactive(
+        {window.written(): window.clock(at) for window in rule.active}
+    )
+
+
+def _changes(before: Alert, after: Alert) -> dict[str, str | None]:
+    changes: dict[str, str | None] = {}
+    for where in ("labels", "annotations"):
+        old: Mapping[str, str] = getattr(before, where)
+        new: Mapping[str, str] = getattr(after, where)
+        if old is not new:
+            changes |= {
+                f"{where}.{name}": new.get(name) for name in {**old, **new} if old.get(name) != new.get(name)
+            }
+    return changes
 
 
 def why_not(condition: Condition, alert: Alert) -> Failure | None:

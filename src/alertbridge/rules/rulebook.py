@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import TypeAlias
 
 from alertbridge.errors import RenderingFailed
 from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, Severity
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
+from alertbridge.rules.enrichment import Enrichment
 from alertbridge.rules.index import RuleIndex
+from alertbridge.rules.lookup import Table
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.subject import Subject
 from alertbridge.rules.template import Template
+from alertbridge.rules.window import Window
 
 FieldTemplate: TypeAlias = render.FieldTemplate
+Failures: TypeAlias = dict[tuple[str, str], str]
 
 MAX_KEY = 255
 _DIGEST = 32
@@ -36,7 +41,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One mapping rule; `send` is by destination, in the order written."""
+    """One mapping rule; `send` is by destination, in the order written. Without windows it is always `active`."""
 
     name: str
     when: All
@@ -47,11 +52,26 @@ class Rule:
     continues: bool
     reopen_window: timedelta
     min_duration: timedelta
+    sets: Enrichment | None = None
+    active: tuple[Window, ...] = ()
+
+    @property
+    def settles(self) -> bool:
+        """Whether this says what becomes of an alert; a rule that only sets leaves that to others."""
+        return self.drop or bool(self.send)
 
     @property
     def ends(self) -> bool:
         """Whether later rules are not tried where this one matches."""
-        return self.drop or not self.continues
+        return self.drop or (self.settles and not self.continues)
+
+    def is_active(self, at: datetime) -> bool:
+        """Whether one of its windows holds."""
+        return not self.active or any(window.holds(at) for window in self.active)
+
+    def matches(self, alert: Alert, at: datetime) -> bool:
+        """Whether this is for the alert as it was heard then."""
+        return self.when.matches(alert) and self.is_active(at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +95,8 @@ class Service:
 class Plan:
     """What the rules want for one alert.
 
-    `rules` are the names of those that matched, in order. `failures` holds, by rule and field (`key`,
-    `severity` or `service`), a sentence for every template that failed and fell back.
+    `rules` are the names of those that matched, in order, also of those that only set values. `failures` holds,
+    by rule and field (`key`, `severity`, `service`, `set.labels.team`), a sentence for every template that failed.
     """
 
     rules: tuple[str, ...]
@@ -100,8 +120,10 @@ class Rulebook:
         services: Mapping[str, Service],
         targets: Mapping[str, Target],
         hash: str,  # noqa: A002 - the word used for it everywhere
+        tables: Iterable[Table] = (),
     ) -> None:
         self._rules = rules
+        self._tables = {table.name: table for table in tables}
         self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
         self._by_name = {rule.name: rule for rule in rules}
@@ -125,14 +147,16 @@ class Rulebook:
         """The name of this state of the configuration."""
         return self._hash
 
-    def plan(self, alert: Alert) -> Plan:
-        """Which rules match, and what they want at which destination; templates that fail never stop it."""
-        subject = Subject(alert)
+    def plan(self, alert: Alert, *, at: datetime) -> Plan:
+        """Which rules match, and what they want at which destination; templates that fail never stop it.
+
+        `at` is the instant at which the alert was heard.
+        """
         matched: list[str] = []
         intents: dict[tuple[str, str], Intent] = {}
-        failures: dict[tuple[str, str], str] = {}
+        failures: Failures = {}
         dropped = False
-        for rule in self._matching(alert):
+        for rule, subject in self._matching(alert, at, failures):
             matched.append(rule.name)
             if rule.drop:
                 dropped = not intents
@@ -141,13 +165,16 @@ class Rulebook:
                     intents.setdefault((intent.destination, intent.key), intent)
         return Plan(tuple(matched), dropped, tuple(intents.values()), failures)
 
-    def render(self, alert: Alert, *, rule: str, destination: str) -> Content:
-        """What is said to the destination about the alert.
+    def render(self, alert: Alert, *, rule: str, destination: str, at: datetime) -> Content:
+        """What is said to the destination about the alert, as it was heard then and the rule sees it.
 
         A rule that does not exist any more, or does not send there any more, leaves the fields to what is
         looked up and to their defaults. Raises KeyError for an unknown destination.
         """
-        subject = Subject(alert)
+        subject = Subject(alert, self._tables)
+        for matching, subject in self._matching(alert, at, {}):  # noqa: B007 - the last one counts
+            if matching.name == rule:
+                break
         known = self._by_name.get(rule)
         subject.service = _service(known, subject, {})
         send = known.send.get(destination) if known else None
@@ -158,7 +185,9 @@ class Rulebook:
             entry=self._catalogue.get(subject.service, {}),
         )
 
-    def render_anew(self, alert: Alert, *, rule: str, destination: str, before: Content) -> Content:
+    def render_anew(
+        self, alert: Alert, *, rule: str, destination: str, before: Content, at: datetime
+    ) -> Content:
         """What is said to the destination about the alert, now that `before` was said of its incident.
 
         It is `before` itself where the rule does not exist any more, or does not send there any more.
@@ -166,21 +195,32 @@ class Rulebook:
         known = self._by_name.get(rule)
         if known is None or destination not in known.send:
             return before
-        now = self.render(alert, rule=rule, destination=destination)
+        now = self.render(alert, rule=rule, destination=destination, at=at)
         return render.renewed(self._fields[destination], before=before, now=now)
 
-    def _matching(self, alert: Alert) -> Iterator[Rule]:
-        """The rules that decide, in order: up to the first that matches and does not continue, or drops."""
-        for position in self._index.candidates(alert):
+    def matching(self, alert: Alert, *, at: datetime) -> Iterator[tuple[Rule, Alert]]:
+        """The rules that match an alert heard then, in order, each with the alert as it leaves the rule."""
+        return ((rule, subject.alert) for rule, subject in self._matching(alert, at, {}))
+
+    def _matching(self, alert: Alert, at: datetime, failures: Failures) -> Iterator[tuple[Rule, Subject]]:
+        """The rules that decide, up to the first that matches and ends the search, each with what it has set.
+
+        This is the one place where rules are tried, so that planning, rendering and explaining cannot disagree.
+        """
+        subject = Subject(alert, self._tables)
+        positions = self._index.candidates(alert)
+        while (position := next(positions, None)) is not None:
             rule = self._rules[position]
-            if rule.when.matches(alert):
-                yield rule
+            if rule.matches(subject.alert, at):
+                if rule.sets is not None:
+                    service = partial(_service, rule, failures=failures)
+                    subject = rule.sets.applied(subject, service=service, fail=partial(_note, failures, rule))
+                    positions = self._index.candidates(subject.alert, position)
+                yield rule, subject
                 if rule.ends:
                     return
 
-    def _intents(
-        self, rule: Rule, subject: Subject, failures: dict[tuple[str, str], str]
-    ) -> Iterator[Intent]:
+    def _intents(self, rule: Rule, subject: Subject, failures: Failures) -> Iterator[Intent]:
         subject.service = _service(rule, subject, failures)
         key = _key(rule, subject, failures)
         for destination, send in rule.send.items():
@@ -197,9 +237,7 @@ class Rulebook:
                 min_duration=rule.min_duration,
             )
 
-    def _severity(
-        self, rule: Rule, send: Send, subject: Subject, failures: dict[tuple[str, str], str]
-    ) -> Severity:
+    def _severity(self, rule: Rule, send: Send, subject: Subject, failures: Failures) -> Severity:
         """The rule's word, else the label's, else moderate; a word that nobody explained is a failure."""
         for word in (
             _rendered(send.severity, rule, "severity", subject, failures),
@@ -214,13 +252,17 @@ class Rulebook:
         return Severity.MODERATE
 
 
-def _service(rule: Rule | None, subject: Subject, failures: dict[tuple[str, str], str]) -> str:
+def _note(failures: Failures, rule: Rule, field: str, sentence: str) -> None:
+    failures.setdefault((rule.name, field), sentence)
+
+
+def _service(rule: Rule | None, subject: Subject, failures: Failures) -> str:
     """The service concerned: what the rule says, else the label of that name."""
     said = _rendered(rule.service, rule, "service", subject, failures) if rule else ""
     return said or subject.alert.labels.get("service", "")
 
 
-def _key(rule: Rule, subject: Subject, failures: dict[tuple[str, str], str]) -> str:
+def _key(rule: Rule, subject: Subject, failures: Failures) -> str:
     """The aggregate key, at most MAX_KEY characters; a longer one keeps its beginning and ends in its hash."""
     key = _rendered(rule.key, rule, "key", subject, failures)
     if not key:
@@ -233,9 +275,7 @@ def _key(rule: Rule, subject: Subject, failures: dict[tuple[str, str], str]) -> 
     return f"{key[: MAX_KEY - _DIGEST - 1]}-{digest}"
 
 
-def _rendered(
-    template: Template | None, rule: Rule, field: str, subject: Subject, failures: dict[tuple[str, str], str]
-) -> str:
+def _rendered(template: Template | None, rule: Rule, field: str, subject: Subject, failures: Failures) -> str:
     """What the template gives; empty where there is none, or where it failed, which is then noted."""
     if template is None:
         return ""

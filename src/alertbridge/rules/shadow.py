@@ -4,6 +4,9 @@ An alert reaches a rule if it fulfils the rule's condition and none of the earli
 one formula over tests such as `severity in {critical, page}`. A search tries its alternatives one after the other and
 narrows, field by field, the values that are left. Only if every way ends with a field that can have no value at all is
 the rule reported. Where that is not certain, or the search would take too long, the rule counts as reachable.
+
+A label that a rule may have set is another field for the rules after it: of how its two values hang together nothing is
+assumed. A rule with time windows takes no alert for certain.
 """
 
 from __future__ import annotations
@@ -17,11 +20,12 @@ from alertbridge.rules.condition import All, AnyOf, Condition, Not
 from alertbridge.rules.extent import Extent, Values, extent
 from alertbridge.rules.matcher import Matcher, Operator
 from alertbridge.rules.rulebook import Rule
+from alertbridge.rules.versions import Versions
 
 _STEPS_AT_ONCE = 10_000
 _STEPS_IN_ALL = 300_000
 
-_Subject: TypeAlias = tuple[str, str]
+_Subject: TypeAlias = tuple[str, str, int]  # see Versions
 _ANY_TEXT = Values()
 _EITHER_STATUS = Values(frozenset(AlertStatus))
 _T = TypeVar("_T")
@@ -45,15 +49,18 @@ def shadowed(rules: tuple[Rule, ...], *, most_steps: int = _STEPS_IN_ALL) -> tup
     A step is one look at a field; after `most_steps`, about a second's work, the remaining rules are left out.
     """
     steps = _Steps(most_steps)
+    versions = Versions()
     earlier = _Rivals()
     found: list[Shadow] = []
     for rule in rules:
-        own = [_normal(part, holds=True) for part in rule.when.parts]
+        own = [_normal(part, versions, holds=True) for part in rule.when.parts]
         shadow = _shadow(rule, own, earlier, steps)
         if shadow is not None:
             found.append(shadow)
-        elif rule.ends:
-            earlier.append(_Earlier(rule.name, _normal(rule.when, holds=False), _required(own)))
+        elif not rule.ends:
+            versions.set_by(rule)
+        elif not rule.active:
+            earlier.append(_Earlier(rule.name, _normal(rule.when, versions, holds=False), _required(own)))
     return tuple(found)
 
 
@@ -196,17 +203,16 @@ class _Some:
 _Node: TypeAlias = _Test | _Every | _Some
 
 
-def _normal(condition: Condition, *, holds: bool) -> _Node:
+def _normal(condition: Condition, versions: Versions, *, holds: bool) -> _Node:
     """The condition, or its opposite, with every `not` moved down into the tests."""
     match condition:
         case Matcher():
-            subject = (condition.field, condition.name)
             inside = condition.operator in (Operator.EQUAL, Operator.MATCHES)
-            return _Test(subject, extent(condition), inside is holds)
+            return _Test(versions.subject(condition), extent(condition), inside is holds)
         case Not(part):
-            return _normal(part, holds=not holds)
+            return _normal(part, versions, holds=not holds)
         case All(parts) | AnyOf(parts):
-            normal = tuple(_normal(part, holds=holds) for part in parts)
+            normal = tuple(_normal(part, versions, holds=holds) for part in parts)
             return _Every(normal) if isinstance(condition, All) is holds else _Some(normal)
 
 

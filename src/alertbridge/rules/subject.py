@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 from alertbridge.model import Alert, instant
+from alertbridge.rules.lookup import Lookup, Table
 from alertbridge.rules.template import Template
 
 
 class Subject:
     """An alert, the service it concerns, and the names templates may use, made when the first one needs them."""
 
-    __slots__ = ("_context", "_service", "alert")
+    __slots__ = ("_context", "_service", "_tables", "alert")
 
-    def __init__(self, alert: Alert) -> None:
+    def __init__(self, alert: Alert, tables: Mapping[str, Table]) -> None:
         self.alert = alert
+        self._tables = tables
         self._service = ""
         self._context: dict[str, object] | None = None
 
@@ -26,6 +31,19 @@ class Subject:
         self._service = name
         if self._context is not None:
             self._context["service"] = name
+
+    def having(
+        self, *, labels: Mapping[str, str] | None = None, annotations: Mapping[str, str] | None = None
+    ) -> Subject:
+        """The same alert with these labels or annotations instead of its own; its service is not said yet."""
+        return Subject(
+            replace(
+                self.alert,
+                labels=self.alert.labels if labels is None else labels,
+                annotations=self.alert.annotations if annotations is None else annotations,
+            ),
+            self._tables,
+        )
 
     def text(self, template: Template) -> str:
         """What the template gives for this alert; raises RenderingFailed."""
@@ -49,4 +67,5 @@ class Subject:
             "service": self._service,
             "group": alert.group,
             "external_url": alert.external_url,
+            "lookup": Lookup(self._tables, alert.labels),
         }

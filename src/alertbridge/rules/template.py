@@ -15,6 +15,7 @@ from jinja2 import meta, nodes
 from alertbridge.errors import RenderingFailed, TemplateError
 from alertbridge.rules.filters import METER, PREPARED
 from alertbridge.rules.grammar import Metering, check
+from alertbridge.rules.lookup import Columns, check_lookups
 from alertbridge.rules.meter import Meter, bounded
 from alertbridge.rules.prepared import Prepared
 from alertbridge.rules.references import TEMPLATES, Naming, name_in, names_used, prepare
@@ -25,7 +26,7 @@ MAX_LENGTH = 10_000
 DEEPEST = 10  # templates within templates
 
 # A service may be part of a key, and a key must not change while the alert fires.
-SERVICE_NAMES = frozenset(["labels", "source", "fingerprint"])
+SERVICE_NAMES = frozenset(["labels", "source", "fingerprint", "lookup"])
 IDENTITY_NAMES = SERVICE_NAMES | {"service"}
 CONTENT_NAMES = IDENTITY_NAMES | {
     "annotations",
@@ -107,10 +108,11 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """What a template may refer to besides the alert: templates by name, and what words mean which severity."""
+    """What a template may refer to besides the alert: templates by name, what words mean which severity, and lookup tables."""
 
     templates: Mapping[str, Template] = field(default_factory=dict)
     severities: SeverityWords = field(default_factory=lambda: SeverityWords({}))
+    columns: Columns = field(default_factory=dict)
 
 
 def templates_in(text: str) -> frozenset[str]:
@@ -137,6 +139,7 @@ def _compiled(text: str, names: frozenset[str], vocabulary: Vocabulary) -> Templ
     check(tree, filters=_SANDBOX.filters, tests=_SANDBOX.tests, refuse=refuse)
     prepared = prepare(tree, templates=vocabulary.templates, severities=vocabulary.severities, refuse=refuse)
     used = _used_names(tree, text, names)
+    check_lookups(tree, text, vocabulary.columns)
     uses = {name: vocabulary.templates[name] for name in prepared.templates}
     _check_uses(uses, text, names)
     cost = sum(1 for _ in tree.find_all(nodes.Node))
@@ -234,7 +237,7 @@ def _why_not(name: str, names: frozenset[str]) -> str:
     if names <= SERVICE_NAMES:
         return f"a service may be part of a key and is built from identity only, because {name} would change while the alert fires"
     if names <= IDENTITY_NAMES:
-        return f"a key is built from identity only, because {name} would change while the alert fires"
+        return f"a key, or a label that may be part of one, is built from identity only, because {name} would change while the alert fires"
     return f"{name} is not available here"
 
 

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from alertbridge.cli import example
+from alertbridge.cli.caller import Caller
 from alertbridge.cli.main import group
 
 PAYLOADS = Path("tests/payloads/alertmanager").resolve()
@@ -219,6 +220,80 @@ def test_dropped_and_unmatched_alerts_say_so(configuration: Path) -> None:
     assert [rule["matched"] for rule in told["rules"]] == [False, False]
 
 
+ENRICHED = """
+rules:
+  - name: tag
+    set: {labels: {team: web, env: ""}, annotations: {runbook: "https://{{ labels.team }}"}}
+  - {name: early, when: team = web, active: {hours: 08:00-08:01, timezone: Europe/Berlin}, send: [elven]}
+  - {name: other, when: team != web, send: [elven]}
+  - {name: web, when: [team = web, env = "", x != y], send: [elven]}
+"""
+
+
+def enriched(configuration: Path) -> None:
+    rules = configuration.parent / "rules.d" / "20-payments.yaml"
+    rules.write_text(ENRICHED, encoding="utf-8")
+
+
+def test_rules_are_judged_by_what_was_set_and_by_the_time(configuration: Path) -> None:
+    enriched(configuration)
+    labels = ("--labels", "alertname=Down,team=payments,env=prod")
+
+    output = explain(configuration, *labels, "--at", "2026-01-05T08:01:00+01:00").output
+
+    assert (
+        '    matches tag: sets labels.team = "web", removes labels.env, '
+        'sets annotations.runbook = "https://web"\n'
+        "    no      early: it is active 08:00-08:01 Europe/Berlin, and there it is mon 08:01 Europe/Berlin\n"
+        '    no      other: team != "web", but the alert has team = "web"\n'
+        "    matches web\n"
+    ) in output
+    early = explain(configuration, *labels, "--at", "2026-01-05T07:00:00Z").output
+    assert "    matches early\n    not reached: other, web" in early
+
+
+def test_for_programs_a_rule_says_what_it_set_and_when_it_is_active(configuration: Path) -> None:
+    enriched(configuration)
+    body = json.dumps({"alerts": [firing(alertname="Down", team="payments")]})
+
+    result = explain(configuration, "--json", "--at", "2026-07-05T08:01:00Z", "-", body=body)
+    (told,) = json.loads(result.output)["alerts"]
+    tag, early, _, web, *_ = told["rules"]
+
+    assert tag["set"] == {"labels.team": "web", "annotations.runbook": "https://web"}
+    assert early == {
+        "name": "early",
+        "matched": False,
+        "failed": {
+            "active": ["08:00-08:01 Europe/Berlin"],
+            "actual": {"08:00-08:01 Europe/Berlin": "sun 10:01 Europe/Berlin"},
+        },
+    }
+    assert web == {"name": "web", "matched": True}
+    assert told["labels"] == {"alertname": "Down", "team": "payments"}
+
+
+@pytest.mark.parametrize(
+    ("instant", "said"),
+    [("tomorrow", "is not an instant"), ("2026-01-05T08:00:00", "has no offset from UTC")],
+)
+def test_an_instant_that_is_none_is_a_wrong_use(configuration: Path, instant: str, said: str) -> None:
+    result = explain(configuration, "--labels", "a=b", "--at", instant)
+
+    assert result.exit_code == 2
+    assert said in result.output
+
+
+def test_an_alert_for_which_values_are_only_set_goes_nowhere_and_that_is_said(configuration: Path) -> None:
+    for path in configuration.parent.glob("rules.d/*"):
+        path.write_text("rules: []", encoding="utf-8")
+    enriched(configuration)
+
+    output = explain(configuration, "--labels", "alertname=Down,x=y").output
+
+    assert "  rule: tag: it only sets values, and no other matches, so it goes nowhere\n" in output
+
+
 def test_a_template_that_fails_is_shown_with_its_rule_and_field(configuration: Path) -> None:
     rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
     rules.write_text(
@@ -305,6 +380,31 @@ def test_an_event_is_asked_of_the_daemon(configuration: Path) -> None:
 
     assert result.exit_code == 1
     assert "no answer from http://127.0.0.1:9: " in str(result.exception)
+
+
+def test_a_stored_event_was_heard_when_it_was_received_unless_another_time_is_said(
+    configuration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = configuration.parent / "rules.d" / "90-everything-else.yaml"
+    rules.write_text(
+        "rules: [{name: early, active: {hours: '03:00-04:00'}, drop: true}, {name: all, send: [elven]}]",
+        encoding="utf-8",
+    )
+    event: dict[str, Any] = {
+        "id": EVENT,
+        "source": "prod",
+        "received_at": "2026-01-01T03:30:00Z",
+        "outcome": "received",
+        "rules_hash": None,
+        "error": None,
+        "alerts": [],
+        "truncated": 0,
+        "body": json.dumps({"alerts": [firing(alertname="A")]}),
+    }
+    monkeypatch.setattr(Caller, "get", lambda *_: event)
+
+    assert "rule: early, which drops it" in explain(configuration, EVENT).output
+    assert "rule: all\n" in explain(configuration, EVENT, "--at", "2026-01-01T04:30:00Z").output
 
 
 @pytest.mark.parametrize("name", [EVENT[:-1], EVENT + "X", EVENT.lower(), "none.json"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from alertbridge.config.deciding import _CARRYING, _CARRYING_IN, _CARRYING_OF_EA
 from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DESTINATION_TYPES
 from alertbridge.config.load import load
+from alertbridge.config.lookup_settings import LookupSettings
 from alertbridge.config.secrets import Redactor
+from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.source_settings import SOURCE_TYPES
 from alertbridge.model import Secret
@@ -79,6 +82,8 @@ def test_what_only_carries_is_not_what_decides(tmp_path: Path, old: str, new: st
         ("type: hivel", "type: hivel, severities: {moderate: mid}"),
         ("type: hivel", "type: hivel, keep_git_suffix: true"),
         ("services:", "deployments: {max_age: 2d}\nservices:"),
+        ("- name: everything", "- {name: tag, set: {labels: {team: a}}}\n  - name: everything"),
+        ("- name: everything", "- name: everything\n    active: {days: mon}"),
     ],
 )
 def test_what_decides_has_another_name_when_it_is_another(tmp_path: Path, old: str, new: str) -> None:
@@ -87,7 +92,13 @@ def test_what_decides_has_another_name_when_it_is_another(tmp_path: Path, old: s
 
 def test_what_carries_is_called_as_the_settings_are() -> None:
     assert Settings.model_fields.keys() >= _CARRYING
-    for part, types in (("sources", SOURCE_TYPES), ("destinations", DESTINATION_TYPES)):
+    sections: dict[str, Mapping[str, type[Section]]] = {
+        "sources": SOURCE_TYPES,
+        "destinations": DESTINATION_TYPES,
+        "lookup": {"": LookupSettings},
+    }
+    assert sections.keys() == _CARRYING_OF_EACH.keys()
+    for part, types in sections.items():
         known = {name for model in types.values() for name in model.model_fields}
         assert known >= _CARRYING_OF_EACH[part]
     assert DeploymentsSettings.model_fields.keys() >= _CARRYING_IN["deployments"]

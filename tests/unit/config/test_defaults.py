@@ -11,6 +11,7 @@ from alertbridge.errors import ConfigurationError
 from alertbridge.model import Alert, AlertStatus, Content, Resend, Severity
 from tests.support.configuration import configure
 
+STARTED = datetime(2026, 11, 21, tzinfo=UTC)
 DEFAULTS = """
 defaults:
   key: "{{ labels.cluster }}"
@@ -30,14 +31,13 @@ defaults:
 
 
 def alert(**labels: str) -> Alert:
-    started = datetime(2026, 11, 21, tzinfo=UTC)
     said = {"cluster": "eu", "app": "shop", "team": "web"} | labels
-    return Alert("prod", "f1", AlertStatus.FIRING, said, {}, starts_at=started, ends_at=None)
+    return Alert("prod", "f1", AlertStatus.FIRING, said, {}, starts_at=STARTED, ends_at=None)
 
 
 def content(configuration: Configuration, destination: str = "elven") -> Content:
-    (plan,) = (configuration.rulebook.plan(alert()),)
-    return configuration.rulebook.render(alert(), rule=plan.rules[-1], destination=destination)
+    (plan,) = (configuration.rulebook.plan(alert(), at=STARTED),)
+    return configuration.rulebook.render(alert(), rule=plan.rules[-1], destination=destination, at=STARTED)
 
 
 def test_a_rule_has_what_it_does_not_say_from_its_files_defaults(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_rule_has_what_it_does_not_say_from_its_files_defaults(tmp_path: Path)
 
     (rule,) = loaded.rulebook.rules
     assert (rule.reopen_window, rule.min_duration) == (timedelta(minutes=10), timedelta(minutes=2))
-    elven, hivel = loaded.rulebook.plan(alert()).intents
+    elven, hivel = loaded.rulebook.plan(alert(), at=STARTED).intents
     assert (elven.key, elven.service, elven.severity) == ("eu", "shop", Severity.LOW)
     assert (elven.resend, elven.send_unknown_resolved) == (Resend.NEVER, False)
     assert (hivel.severity, hivel.resend) == (Severity.MODERATE, Resend.NEVER)
@@ -72,7 +72,7 @@ def test_what_a_rule_says_itself_goes_first(tmp_path: Path) -> None:
 
     (rule,) = loaded.rulebook.rules
     assert (rule.reopen_window, rule.min_duration) == (timedelta(0), timedelta(minutes=2))
-    elven, _ = loaded.rulebook.plan(alert()).intents
+    elven, _ = loaded.rulebook.plan(alert(), at=STARTED).intents
     assert (elven.key, elven.service, elven.severity) == ("f1", "other", Severity.HIGH)
     assert (elven.resend, elven.send_unknown_resolved) == (Resend.SEVERITY, True)
     assert content(loaded).fields["title"] == "mine"
@@ -125,7 +125,7 @@ def test_a_rule_may_go_on_by_default(tmp_path: Path) -> None:
     loaded = configure(tmp_path, rules)
 
     assert [rule.continues for rule in loaded.rulebook.rules] == [True, False]
-    assert loaded.rulebook.plan(alert()).rules == ("a", "b")
+    assert loaded.rulebook.plan(alert(), at=STARTED).rules == ("a", "b")
 
 
 def test_defaults_are_for_the_rules_of_their_own_file_alone(tmp_path: Path) -> None:
@@ -139,7 +139,9 @@ def test_defaults_are_for_the_rules_of_their_own_file_alone(tmp_path: Path) -> N
     )
 
     titles = {
-        rule.name: loaded.rulebook.render(alert(), rule=rule.name, destination="elven").fields.get("title")
+        rule.name: loaded.rulebook.render(
+            alert(), rule=rule.name, destination="elven", at=STARTED
+        ).fields.get("title")
         for rule in loaded.rulebook.rules
     }
     assert titles == {"a": "[web] down", "r10": "ten", "r20": None}
@@ -156,7 +158,7 @@ def test_a_number_keeps_its_spelling(tmp_path: Path) -> None:
 def test_a_section_whose_lines_are_commented_out_counts_as_absent(tmp_path: Path) -> None:
     loaded = configure(tmp_path, "defaults:\ntemplates:\nrules: [{name: a, send: [elven]}]")
 
-    assert loaded.rulebook.plan(alert()).rules == ("a",)
+    assert loaded.rulebook.plan(alert(), at=STARTED).rules == ("a",)
 
 
 def test_another_default_is_another_configuration(tmp_path: Path) -> None:
@@ -233,11 +235,11 @@ rules: [{name: a, send: {elven: {severity: "{{ templates.level }}", title: "{{ l
 """
     loaded = configure(tmp_path, rules)
 
-    (intent,) = loaded.rulebook.plan(alert(ampel="ROT")).intents
+    (intent,) = loaded.rulebook.plan(alert(ampel="ROT"), at=STARTED).intents
     assert intent.severity is Severity.CRITICAL
-    (intent,) = loaded.rulebook.plan(alert(ampel="?")).intents
+    (intent,) = loaded.rulebook.plan(alert(ampel="?"), at=STARTED).intents
     assert intent.severity is Severity.LOW
-    rendered: Any = loaded.rulebook.render(alert(ampel="rot"), rule="a", destination="elven")
+    rendered: Any = loaded.rulebook.render(alert(ampel="rot"), rule="a", destination="elven", at=STARTED)
     assert rendered.fields["title"] == "critical"
 
 
@@ -261,3 +263,8 @@ def test_a_long_chain_of_templates_is_refused_and_not_fallen_over(tmp_path: Path
     (tmp_path / "main.yaml").write_text(f"templates:\n{chain}\n  t3000: x\n", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="more than 10 levels deep"):
         load(tmp_path / "main.yaml", environ={})
+
+
+def test_a_rule_that_only_sets_goes_on_whatever_the_defaults_say(tmp_path: Path) -> None:
+    rules = "defaults: {continue: false}\nrules: [{name: a, set: {labels: {x: y}}}, {name: b, send: [elven]}]"
+    assert configure(tmp_path, rules).rulebook.plan(alert(), at=STARTED).rules == ("a", "b")

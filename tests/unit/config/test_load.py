@@ -437,6 +437,14 @@ def test_an_inline_secret_does_not_change_the_hash(tmp_path: Path) -> None:
             ["rules[0]: no rule matches every alert"],
         ),
         (
+            SMALL + "rules: [{name: a, set: {labels: {b: c}}}]\n",
+            ["rules[0]: no rule matches every alert"],
+        ),
+        (
+            SMALL + "rules: [{name: a, active: {days: mon-sun}, drop: true}]\n",
+            ["rules[0]: no rule matches every alert"],
+        ),
+        (
             SMALL + CATCH_ALL + "server: {listen: '0.0.0.0:9797'}\n",
             ["server.admin_token: without a token", "sources.prod: anyone who reaches the port"],
         ),

@@ -19,7 +19,7 @@ from alertbridge.model import Alert, AlertStatus
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.rules.severity import SeverityWords
 from alertbridge.rules.template import Vocabulary
-from tests.unit.rules.samples import alert
+from tests.unit.rules.samples import STARTED, alert
 
 DESTINATIONS = {"elven": "elven", "hivel": "hivel"}
 _VALUES = ["a", "b", "ab", "ä b", ""]
@@ -156,6 +156,6 @@ def test_a_rule_file_means_what_a_naive_reader_makes_of_it(
 ) -> None:
     book = _rulebook(_file(rules, flow=style == "flow"))
     for said in alerts:
-        plan = book.plan(said)
+        plan = book.plan(said, at=STARTED)
         found = list(plan.rules), plan.dropped, [intent.destination for intent in plan.intents]
         assert found == _naive(rules, said)

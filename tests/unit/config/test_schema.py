@@ -95,6 +95,14 @@ def test_both_forms_of_send_are_offered_with_the_fields_of_the_destinations() ->
     assert " hivel: " in fields["description"]["description"]
 
 
+def test_one_window_and_a_list_of_them_are_offered() -> None:
+    one, several = SCHEMA["$defs"]["RuleSettings"]["properties"]["active"]["anyOf"]
+    assert one == several["items"] == {"$ref": "#/$defs/WindowSettings"}
+    assert several["minItems"] == 1
+    hours = SCHEMA["$defs"]["WindowSettings"]["properties"]["hours"]
+    assert [form["type"] for form in hours["anyOf"]] == ["string", "array"]
+
+
 def test_tests_are_described_with_the_messages_of_any_destination() -> None:
     expectation = SCHEMA["$defs"]["TrialExpectation"]
     assert set(expectation["properties"]) == {"rule", "dropped", "unmatched"}

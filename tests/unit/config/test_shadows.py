@@ -109,3 +109,15 @@ rules:
   - {name: rest, send: [elven]}
 """
     assert mistakes(tmp_path, a=rules) == []
+
+
+def test_what_a_rule_sets_between_two_and_when_one_is_active_is_no_reason_to_refuse(tmp_path: Path) -> None:
+    rules = """\
+rules:
+  - {name: web, when: team = web, send: [elven]}
+  - {name: tag, when: env = dev, set: {labels: {team: web}}}
+  - {name: web-too, when: team = web, send: [elven]}
+  - {name: night, active: {hours: 22:00-06:00}, drop: true}
+  - {name: rest, send: [elven]}
+"""
+    assert mistakes(tmp_path, a=rules) == []

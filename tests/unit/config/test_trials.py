@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from alertbridge.config.load import Configuration, load
-from alertbridge.config.trial_settings import Moment, TrialAlert, TrialStep
+from alertbridge.config.moments import Moment
+from alertbridge.config.trial_settings import TrialAlert, TrialStep
 from alertbridge.errors import ConfigurationError, Problem
 
 GOOD = """\
@@ -54,6 +55,9 @@ BROKEN = [
     Case("    alert: {labels: {a: b}, starts_at: 5}\n" + EXPECT, 1, ".alert.starts_at", "needs a unit", "write 5s"),
     Case("    alert: {labels: {a: b}, sorce: prod}\n" + EXPECT, 1, ".alert.sorce", "unknown key", 'did you mean "source"?'),
     Case("    alert: {labels: {a: b}, source: prd}\n" + EXPECT, 1, ".alert.source", 'no source "prd"', 'did you mean "prod"?'),
+    Case(ALERT + EXPECT + "    start: 10m\n", 3, ".start", "not an instant", "2026-01-05T08:30:00+01:00"),
+    Case(ALERT + EXPECT + "    start: 2026-01-05T08:30:00\n", 3, ".start", "no offset", "end it in Z"),
+    Case(ALERT + EXPECT + "    start: 5\n", 3, ".start", "expected an instant", "2026-01-05T08:30:00+01:00"),
     Case("    payload: x.json\n    source: prd\n" + EXPECT, 2, ".source", 'no source "prd"', 'did you mean "prod"?'),
     Case("    payload: [x]\n" + EXPECT, 1, ".payload", "expected text, got a list", "one piece of text"),
     Case(ALERT + "    expect: {rule: nose}\n", 2, ".expect.rule", 'no rule "nose"', 'did you mean "noise"?'),

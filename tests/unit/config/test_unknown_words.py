@@ -55,6 +55,7 @@ def warned(folder: Path, rules: str, main: str = MAIN) -> list[str]:
         ("when: [a = b], service: chekout, send: [elven]", ["rules[0].service: chekout"]),
         ("when: [service = b], service: checkout, send: [hivel]", []),
         ("when: [service = b], service: '{{ labels.app }}', send: [hivel]", []),
+        ("when: [service = b], set: {labels: {service: checkout}}, send: [hivel]", []),
     ],
 )
 def test_a_service_that_the_catalogue_does_not_hold(tmp_path: Path, rule: str, expected: list[str]) -> None:
@@ -74,6 +75,7 @@ def test_without_a_catalogue_no_service_is_missing_from_it(tmp_path: Path) -> No
         ("when: [severity = Warning], send: [elven]", []),
         ("when: ['severity =~ \"(p1|p2)\"', a = b], send: [elven]", ["rules[0].when[0]: p2"]),
         ("when: [severity = p2], send: {elven: {severity: high}}", []),
+        ("when: [severity = p2], set: {labels: {severity: high}}, send: [elven]", []),
         ("when: [severity = p2], send: {elven: {severity: high}, hivel: }", ["rules[0].when[0]: p2"]),
         ("when: [severity = p2], drop: true", []),
         ("when: [severity != p2], send: [elven]", []),

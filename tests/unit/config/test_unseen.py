@@ -61,3 +61,32 @@ def test_the_place_is_that_of_the_name_where_the_text_stands_on_one_line(tmp_pat
 
 def test_nothing_is_told_of_labels_that_alerts_have(tmp_path: Path) -> None:
     assert found(tmp_path, "severty", "env", "cluster", "ap", "gone", "team", "sys") == []
+
+
+ENRICHED = """
+lookup:
+  owners: {file: owners.csv, by: app}
+  labels: {file: owners.csv, by: host}
+rules:
+  - name: tag
+    set: {labels: {team: "{{ lookup.owners.team }}", when: "{{ lookup.labels.team }}"}}
+  - name: one
+    when: [team = web, teem = web, when = x]
+    send: [elven]
+"""
+
+
+def test_what_rules_set_counts_as_seen_and_what_tables_go_by_is_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "owners.csv").write_text("app,host,team\na,b,web\n", encoding="utf-8")
+    configure(tmp_path, ENRICHED)
+    files = documents(tmp_path / "alertbridge.yaml", environ={})
+
+    told = {
+        one.field: (one.problem.rpartition(" ")[2], one.remedy)
+        for one in find_unseen(files, seen=["app"], among="x")
+    }
+
+    assert told == {
+        "lookup.labels.by": ('"host"', "look whether its name is right"),
+        "rules[1].when[1]": ('"teem"', 'did you mean "team"?'),
+    }

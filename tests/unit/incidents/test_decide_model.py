@@ -228,16 +228,17 @@ def test_where_every_change_is_sent_elven_always_shows_what_its_speaker_said_las
     speech, page = Speech(), dict[str, tuple[str, str, Severity]]()
     for step, body in enumerate(history):
         for again in (False, True):
+            now = NOON + (100 + step) * SECOND
             changes = decide(
                 state,
                 [worded(text) for text in body],
-                now=NOON + (100 + step) * SECOND,
+                now=now,
                 stale_window=timedelta(0),
                 rules_hash="r",
                 new_id=new_id,
             )
             before = copy.deepcopy(vars(state))
-            changes = render(bridge, changes, before=state)
+            changes = render(bridge, changes, before=state, at=now)
             assert vars(state) == before, "rendering leaves the state as it is"
             state.absorb(changes)
             alarmed = _tell(page, changes, state)

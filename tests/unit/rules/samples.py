@@ -7,8 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from alertbridge.model import Alert, AlertStatus, Field, Reporting, Severity
 from alertbridge.rules.condition import read_condition
+from alertbridge.rules.enrichment import Enrichment
+from alertbridge.rules.lookup import Columns, Table
 from alertbridge.rules.rulebook import Rule, Rulebook, Send, Service, Target
-from alertbridge.rules.template import CONTENT_NAMES, Template
+from alertbridge.rules.template import CONTENT_NAMES, Template, Vocabulary
+from alertbridge.rules.window import Window
 
 CHECKOUT = {
     "alertname": "HighErrorRate",
@@ -58,8 +61,19 @@ def alert(
     )
 
 
-def template(text: str) -> Template:
-    return Template.compile(text, names=CONTENT_NAMES)
+def template(text: str, columns: Columns | None = None) -> Template:
+    return Template.compile(text, names=CONTENT_NAMES, vocabulary=Vocabulary(columns=columns or {}))
+
+
+def enrichment(
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+    columns: Columns | None = None,
+) -> Enrichment:
+    return Enrichment(
+        {name: template(text, columns) for name, text in (labels or {}).items()},
+        {name: template(text, columns) for name, text in (annotations or {}).items()},
+    )
 
 
 def rule(
@@ -70,6 +84,8 @@ def rule(
     service: str | None = None,
     drop: bool = False,
     continues: bool = False,
+    sets: Enrichment | None = None,
+    active: tuple[Window, ...] = (),
 ) -> Rule:
     condition, refusals = read_condition(list(when), ("when",))
     assert not refusals
@@ -84,6 +100,8 @@ def rule(
         continues=continues,
         reopen_window=timedelta(minutes=10),
         min_duration=timedelta(minutes=2),
+        sets=sets,
+        active=active,
     )
 
 
@@ -108,6 +126,7 @@ def rulebook(
     *rules: Rule,
     severities: Mapping[str, Severity] | None = None,
     services: Mapping[str, Service] | None = None,
+    tables: tuple[Table, ...] = (),
 ) -> Rulebook:
     return Rulebook(
         rules=rules,
@@ -115,4 +134,5 @@ def rulebook(
         services=services or {},
         targets={"elven": ELVEN, "hivel": HIVEL},
         hash="abc",
+        tables=tables,
     )

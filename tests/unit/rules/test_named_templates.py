@@ -106,10 +106,10 @@ def test_what_a_named_template_uses_counts_as_used_by_who_uses_it() -> None:
     with pytest.raises(TemplateError) as refused:
         compiled("{{ source }} {{ templates.outer }}", IDENTITY_NAMES, **texts)
     assert refused.value.problem == (
-        "a key is built from identity only, because annotations would change while the alert fires: "
-        "templates.outer, which uses templates.inner, which uses annotations"
+        "a key, or a label that may be part of one, is built from identity only, because annotations would change "
+        "while the alert fires: templates.outer, which uses templates.inner, which uses annotations"
     )
-    assert refused.value.remedy == "use fingerprint, labels, service, source"
+    assert refused.value.remedy == "use fingerprint, labels, lookup, service, source"
     assert refused.value.offset == 16
 
 

@@ -1,19 +1,22 @@
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbridge.rules.condition import read_condition, written
-from alertbridge.rules.reason import Failure, verdicts, why_not
-from tests.unit.rules.samples import CHECKOUT, DISK, alert, rule
+from alertbridge.rules.reason import Failure, Inactive, verdicts, why_not
+from alertbridge.rules.window import WHOLE_DAY, Hours, Window
+from tests.unit.rules.samples import CHECKOUT, DISK, STARTED, alert, enrichment, rule, rulebook
 
 
-def told(failure: Failure | None) -> Any:
+def told(failure: Failure | Inactive | None) -> Any:
     """A failure as data that is easy to compare."""
-    assert failure is not None
+    assert isinstance(failure, Failure)
     said: list[Any] = [written(failure.condition), dict(failure.actual)]
     return [*said, [told(part) for part in failure.parts]] if failure.parts else said
 
@@ -60,7 +63,7 @@ def test_rules_are_judged_up_to_the_one_that_decides() -> None:
         rule("decides", drop=True),
         rule("late"),
     ]
-    found = verdicts(rules, alert(CHECKOUT))
+    found = verdicts(rulebook(*rules), alert(CHECKOUT), at=STARTED)
     assert [(verdict.rule, verdict.matched) for verdict in found] == [
         ("no", False),
         ("also", True),
@@ -68,6 +71,38 @@ def test_rules_are_judged_up_to_the_one_that_decides() -> None:
         ("late", None),
     ]
     assert told(found[0].failure) == ['team = "infra"', {"team": "payments"}]
+
+
+def test_a_rule_is_judged_by_the_alert_as_earlier_rules_left_it() -> None:
+    book = rulebook(
+        rule("tag", send=(), sets=enrichment({"team": "web", "env": "", "x": ""}, {"runbook": "r"})),
+        rule("same", send=(), sets=enrichment({"team": "web"})),
+        rule("no", "team = payments"),
+        rule("yes", "team = web"),
+    )
+    found = verdicts(book, alert(CHECKOUT), at=STARTED)
+    assert [(verdict.rule, verdict.matched) for verdict in found] == [
+        ("tag", True),
+        ("same", True),
+        ("no", False),
+        ("yes", True),
+    ]
+    assert found[0].sets == {"labels.team": "web", "labels.env": None, "annotations.runbook": "r"}
+    assert found[1].sets == {}
+    assert told(found[2].failure) == ['team = "payments"', {"team": "web"}]
+
+
+def test_a_rule_outside_its_windows_is_told_with_them_and_what_their_clocks_show() -> None:
+    sunday = Window(frozenset([6]), (WHOLE_DAY,), UTC)
+    office = Window(frozenset(range(5)), (Hours(480, 1080),), ZoneInfo("Europe/Berlin"))
+    book = rulebook(
+        rule("no", "team = infra", active=(sunday,)), rule("late", "team = payments", active=(sunday, office))
+    )
+    other, late = verdicts(book, alert(CHECKOUT), at=STARTED)
+    assert isinstance(other.failure, Failure)
+    assert late.failure == Inactive(
+        {"sun UTC": "sat 19:38 UTC", "mon-fri 08:00-18:00 Europe/Berlin": "sat 20:38 Europe/Berlin"}
+    )
 
 
 _DOCUMENTS: st.SearchStrategy[Any] = st.recursive(

@@ -27,7 +27,7 @@ def _render(
         targets={"to": Target(Reporting.RECORD, (field,))},
         hash="",
     )
-    return book.render(said or alert(), rule="r", destination="to")
+    return book.render(said or alert(), rule="r", destination="to", at=STARTED)
 
 
 def _value(content: Content) -> tuple[object, str]:
@@ -163,10 +163,10 @@ def test_a_rule_that_is_gone_leaves_every_field_to_its_default() -> None:
         hash="",
     )
     for name in ("gone", "other"):
-        content = book.render(alert(), rule=name, destination="hivel")
+        content = book.render(alert(), rule=name, destination="hivel", at=STARTED)
         assert content.fields == {"title": "HighErrorRate checkout"}
     with pytest.raises(KeyError):
-        book.render(alert(), rule="other", destination="gone")
+        book.render(alert(), rule="other", destination="gone", at=STARTED)
 
 
 @pytest.mark.parametrize("status", AlertStatus)
@@ -207,7 +207,7 @@ def _anew(
         targets={name: Target(Reporting.LIFECYCLE, _FIELDS) for name in ("to", "elsewhere")},
         hash="",
     )
-    return book.render_anew(said, rule="r", destination="to", before=before)
+    return book.render_anew(said, rule="r", destination="to", before=before, at=STARTED)
 
 
 def _said(used: int, name: str = "a") -> Alert:

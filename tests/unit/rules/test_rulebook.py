@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from alertbridge.errors import TemplateError
 from alertbridge.model import Alert, Field, Intent, Reporting, Resend, Severity
 from alertbridge.rules.rulebook import Plan, Rule, Rulebook, Send, Target
-from tests.unit.rules.samples import CHECKOUT, DISK, WATCHDOG, alert, rule, rulebook, template
+from tests.unit.rules.samples import CHECKOUT, DISK, STARTED, WATCHDOG, alert, rule, rulebook, template
 
 
 def _severity(
@@ -18,13 +18,13 @@ def _severity(
 ) -> tuple[Severity, list[str]]:
     send = {"elven": Send(fields={}, severity=None if said is None else template(said))}
     labels = {} if label is None else {"severity": label, "word": "major"}
-    plan = rulebook(rule("r", send=send), severities=severities).plan(alert(labels))
+    plan = rulebook(rule("r", send=send), severities=severities).plan(alert(labels), at=STARTED)
     (intent,) = plan.intents
     return intent.severity, list(plan.failures.values())
 
 
 def _key(text: str | None, labels: dict[str, str] | None = None) -> tuple[str, list[str]]:
-    plan = rulebook(rule("r", key=text)).plan(alert(labels))
+    plan = rulebook(rule("r", key=text)).plan(alert(labels), at=STARTED)
     assert all(place == ("r", "key") for place in plan.failures)
     return plan.intents[0].key, list(plan.failures.values())
 
@@ -37,7 +37,7 @@ def test_a_plan_says_everything_the_rule_wants() -> None:
     payments = rule(
         "payments", "team = payments", send=send, key="{{ labels.cluster }}/{{ labels.alertname }}"
     )
-    assert rulebook(payments).plan(alert()) == Plan(
+    assert rulebook(payments).plan(alert(), at=STARTED) == Plan(
         rules=("payments",),
         dropped=False,
         intents=(
@@ -69,37 +69,39 @@ def test_a_plan_says_everything_the_rule_wants() -> None:
 
 
 def test_an_alert_that_no_rule_matches_goes_nowhere_and_is_not_called_dropped() -> None:
-    assert rulebook(rule("r", "team = nobody")).plan(alert()) == Plan(
+    assert rulebook(rule("r", "team = nobody")).plan(alert(), at=STARTED) == Plan(
         (), dropped=False, intents=(), failures={}
     )
 
 
 def test_the_first_rule_that_matches_decides() -> None:
     book = rulebook(rule("a", "team = nobody"), rule("b", "team = payments"), rule("c"))
-    assert book.plan(alert()).rules == ("b",)
+    assert book.plan(alert(), at=STARTED).rules == ("b",)
 
 
 def test_a_rule_that_continues_leaves_the_alert_to_later_rules_too() -> None:
     book = rulebook(rule("a", continues=True, key="a"), rule("b", key="b"), rule("c", key="c"))
-    plan = book.plan(alert())
+    plan = book.plan(alert(), at=STARTED)
     assert plan.rules == ("a", "b")
     assert [(intent.rule, intent.key) for intent in plan.intents] == [("a", "a"), ("b", "b")]
 
 
 def test_two_rules_with_the_same_destination_and_key_give_one_intent_of_the_first() -> None:
     book = rulebook(rule("a", continues=True), rule("b", send=("hivel", "elven")))
-    plan = book.plan(alert())
+    plan = book.plan(alert(), at=STARTED)
     assert plan.rules == ("a", "b")
     assert [(intent.rule, intent.destination) for intent in plan.intents] == [("a", "elven"), ("b", "hivel")]
 
 
 def test_a_rule_that_drops_ends_the_search_even_if_it_continues() -> None:
-    plan = rulebook(rule("noise", drop=True, continues=True), rule("rest")).plan(alert())
+    plan = rulebook(rule("noise", drop=True, continues=True), rule("rest")).plan(alert(), at=STARTED)
     assert plan == Plan(("noise",), dropped=True, intents=(), failures={})
 
 
 def test_a_drop_after_a_rule_that_sent_keeps_what_was_sent() -> None:
-    plan = rulebook(rule("a", continues=True), rule("noise", drop=True), rule("rest")).plan(alert())
+    plan = rulebook(rule("a", continues=True), rule("noise", drop=True), rule("rest")).plan(
+        alert(), at=STARTED
+    )
     assert plan.rules == ("a", "noise")
     assert not plan.dropped
     assert [intent.rule for intent in plan.intents] == ["a"]
@@ -170,7 +172,7 @@ def test_the_severity_of_the_rule_comes_before_that_of_the_label(
 
 def test_a_severity_that_fails_is_noted_once_for_the_rule() -> None:
     send = {to: Send(fields={}, severity=template("{{ 1 / 0 }}")) for to in ("elven", "hivel")}
-    plan = rulebook(rule("r", send=send)).plan(alert())
+    plan = rulebook(rule("r", send=send)).plan(alert(), at=STARTED)
     assert plan.failures == {("r", "severity"): "the template failed: division by zero"}
     assert [intent.severity for intent in plan.intents] == [Severity.CRITICAL] * 2
 
@@ -219,7 +221,7 @@ def test_a_key_of_255_characters_stays_and_a_longer_one_ends_in_its_hash() -> No
 def test_the_service_is_what_the_rule_says_or_else_the_label(
     text: str | None, service: str, failures: int
 ) -> None:
-    plan = rulebook(rule("r", service=text, key="{{ service }}")).plan(alert())
+    plan = rulebook(rule("r", service=text, key="{{ service }}")).plan(alert(), at=STARTED)
     assert plan.intents[0].service == plan.intents[0].key == service
     assert list(plan.failures) == [("r", "service")] * failures
 
@@ -230,7 +232,11 @@ def test_each_rule_decides_the_service_for_itself() -> None:
         rule("b", continues=True, key="{{ service }}{{ labels.x }}"),
         rule("c", service="{{ labels.team }}", key="{{ service }}{{ labels.x }}"),
     )
-    assert [intent.key for intent in book.plan(alert()).intents] == ["demo", "checkout", "payments"]
+    assert [intent.key for intent in book.plan(alert(), at=STARTED).intents] == [
+        "demo",
+        "checkout",
+        "payments",
+    ]
 
 
 def test_a_rulebook_tells_its_rules_and_hash() -> None:
@@ -289,6 +295,6 @@ def _naive(rules: list[Rule], said: Alert) -> tuple[tuple[str, ...], bool, list[
 @given(st.lists(_RULES, max_size=6), st.sampled_from([CHECKOUT, DISK, WATCHDOG, {}]))
 def test_a_plan_agrees_with_trying_the_rules_one_by_one(rules: list[Rule], labels: dict[str, str]) -> None:
     said = alert(labels)
-    plan = rulebook(*rules).plan(said)
+    plan = rulebook(*rules).plan(said, at=STARTED)
     found = [(intent.rule, intent.destination, intent.key) for intent in plan.intents]
     assert (plan.rules, plan.dropped, found) == _naive(rules, said)

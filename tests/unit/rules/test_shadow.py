@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import product
 from typing import Any
 
@@ -7,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alertbridge.model import AlertStatus
+from alertbridge.model import Alert, AlertStatus
 from alertbridge.rules.rulebook import Rule
 from alertbridge.rules.shadow import Shadow, shadowed
-from tests.unit.rules.samples import alert, rule
+from alertbridge.rules.window import WHOLE_DAY, Window
+from tests.unit.rules.samples import alert, enrichment, rule
 
 
 def found(*rules: Rule) -> dict[str, tuple[str, ...]]:
@@ -78,6 +82,49 @@ def test_a_rule_that_drops_shadows_too() -> None:
 def test_a_rule_that_continues_shadows_nothing_unless_it_drops() -> None:
     assert found(rule("a", continues=True), rule("b"), rule("c")) == {"c": ("b",)}
     assert found(rule("a", drop=True, continues=True), rule("b")) == {"b": ("a",)}
+
+
+SATURDAY, MONDAY = (Window(frozenset([day]), (WHOLE_DAY,), UTC) for day in (5, 0))
+
+
+def test_a_rule_with_time_windows_shadows_nothing_and_is_shadowed() -> None:
+    assert found(rule("a", active=(SATURDAY,)), rule("b", "team = a"), rule("c", "team = a")) == {"c": ("b",)}
+    assert found(rule("a"), rule("b", active=(SATURDAY,))) == {"b": ("a",)}
+
+
+def test_a_label_that_may_have_been_set_hides_no_rule_from_an_earlier_one() -> None:
+    tag = rule("tag", "env = dev", send=(), sets=enrichment({"team": "web"}))
+    before, after = rule("a", "team = web"), rule("b", "team = web")
+    assert found(before, after) == {"b": ("a",)}
+    assert found(before, tag, after) == {}
+    assert found(tag, before, after) == {"b": ("a",)}
+    assert found(before, tag, rule("b", "team = web, env = dev")) == {}
+    assert found(rule("a", "env = dev"), tag) == {"tag": ("a",)}
+
+
+def test_an_annotation_that_may_have_been_set_is_told_from_a_label() -> None:
+    tag = rule("tag", send=(), sets=enrichment(annotations={"team": "web"}))
+    assert found(rule("a", "team = web"), tag, rule("b", "team = web")) == {"b": ("a",)}
+    noted = [rule(name, "annotations.team = web") for name in "ab"]
+    assert found(noted[0], tag, noted[1]) == {}
+
+
+def test_what_a_rule_sets_that_ends_the_search_is_not_seen_by_later_ones() -> None:
+    taken = rule("taken", "env = dev", sets=enrichment({"team": "web"}))
+    assert found(rule("a", "team = web"), taken, rule("b", "team = web")) == {"b": ("a",)}
+
+
+def test_a_rule_that_sets_and_continues_shadows_nothing() -> None:
+    tags = [rule("only", send=(), sets=enrichment({"x": "1"}))]
+    tags.append(rule("sends too", continues=True, sets=enrichment({"x": "1"})))
+    for tag in tags:
+        assert found(tag, rule("b", "team = web"), rule("c")) == {}
+
+
+def test_a_condition_on_a_label_that_was_set_can_still_contradict_itself() -> None:
+    tag = rule("tag", send=(), sets=enrichment({"team": "web"}))
+    wrong = rule("b", "team = a", "team = b")
+    assert shadowed((tag, wrong)) == (Shadow("b", clash=wrong.when.parts),)
 
 
 def test_several_rules_together_shadow_and_only_those_that_are_needed_are_named() -> None:
@@ -155,14 +202,64 @@ def _documents(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
     )
 
 
-def _rulesets(patterns: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[Rule, ...]]:
-    one = st.tuples(st.lists(_documents(patterns), max_size=2), st.booleans(), st.integers(0, 3))
+_DRAWN = ("drop", "chance", "setting", "active")
+
+
+def _rulesets(
+    patterns: st.SearchStrategy[str],
+    setting: st.SearchStrategy[dict[str, str]] = st.just({}),  # noqa: B008 - never changed
+    windows: st.SearchStrategy[tuple[Window, ...]] = st.just(()),  # noqa: B008 - never changed
+) -> st.SearchStrategy[tuple[Rule, ...]]:
+    one = st.tuples(
+        st.lists(_documents(patterns), max_size=2), st.booleans(), st.integers(0, 3), setting, windows
+    )
     return st.lists(one, min_size=1, max_size=5).map(
         lambda many: tuple(
-            rule(str(index), *when, drop=drop, continues=chance == 0)
-            for index, (when, drop, chance) in enumerate(many)
+            _one_rule(str(index), each[0], **dict(zip(_DRAWN, each[1:], strict=True)))
+            for index, each in enumerate(many)
         )
     )
+
+
+def _one_rule(
+    name: str,
+    when: list[Any],
+    *,
+    drop: bool,
+    chance: int,
+    setting: dict[str, str],
+    active: tuple[Window, ...],
+) -> Rule:
+    if not setting:
+        return rule(name, *when, drop=drop, continues=chance == 0, active=active)
+    send = () if chance < 2 else ("elven",)
+    return rule(name, *when, send=send, continues=drop, sets=enrichment(setting), active=active)
+
+
+_SETTING: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(
+    st.sampled_from(NAMES), st.sampled_from(["", "x", "y", "{{ labels.a }}", "{{ labels.b }}"]), max_size=2
+)
+_WINDOWS = st.just(()) | st.sampled_from([(SATURDAY,), (MONDAY,), (SATURDAY, MONDAY)])
+# Few values and many rules that set them, so that what one rule sets decides about another often enough.
+_DENSE = st.lists(
+    st.builds(
+        lambda when, setting, active, chance: _one_rule(
+            "",
+            [when],
+            drop=False,
+            chance=chance,
+            setting=setting,
+            active=active,
+        ),
+        st.sampled_from(["a = x", "a != x", "b = x", "b != x"]),
+        st.sampled_from([{}, {}, {"a": "x"}, {"a": ""}, {"a": "{{ labels.b }}"}]),
+        st.sampled_from([(), (), (SATURDAY,)]),
+        st.integers(1, 3),
+    ),
+    min_size=3,
+    max_size=6,
+).map(lambda rules: tuple(replace(each, name=str(index)) for index, each in enumerate(rules)))
+_RICH = _DENSE | _rulesets(_ALTERNATION | _OPEN, _SETTING, _WINDOWS)
 
 
 UNIVERSE = [
@@ -172,25 +269,43 @@ UNIVERSE = [
 ]
 
 
+MOMENTS = {SATURDAY: datetime(2026, 11, 21, 12, tzinfo=UTC), MONDAY: datetime(2026, 11, 23, 12, tzinfo=UTC)}
+
+
 def _reached(rules: tuple[Rule, ...]) -> set[str]:
+    moments = MOMENTS if any(each.active for each in rules) else [SATURDAY]
+    return {name for one in UNIVERSE for moment in moments for name in _way(rules, one, moment)}
+
+
+def _way(rules: tuple[Rule, ...], one: Alert, moment: Window) -> set[str]:
     reached = set()
-    for one in UNIVERSE:
-        for each in rules:
-            if each.when.matches(one):
-                reached.add(each.name)
-                if each.drop or not each.continues:
-                    break
+    for each in rules:
+        if each.when.matches(one) and (not each.active or moment in each.active):
+            reached.add(each.name)
+            if each.drop or (each.send and not each.continues):
+                break
+            if each.sets:
+                texts = {name: template.text for name, template in each.sets.labels.items()}
+                one = replace(one, labels=_naively_set(one.labels, texts))
     return reached
 
 
+def _naively_set(labels: Mapping[str, str], texts: Mapping[str, str]) -> dict[str, str]:
+    values = {
+        name: labels.get(text[10], "") if text.startswith("{{ labels.") else text
+        for name, text in texts.items()
+    }
+    return {name: value for name, value in {**labels, **values}.items() if value}
+
+
 @settings(max_examples=400, deadline=None)
-@given(_rulesets(_ALTERNATION | _OPEN))
+@given(_RICH)
 def test_no_rule_that_an_alert_reaches_is_ever_reported(rules: tuple[Rule, ...]) -> None:
     assert not _reached(rules) & set(found(*rules))
 
 
 @settings(max_examples=200, deadline=None)
-@given(_rulesets(_ALTERNATION | _OPEN), st.integers(0, 100))
+@given(_RICH, st.integers(0, 100))
 def test_a_search_that_is_cut_short_reports_no_rule_wrongly(rules: tuple[Rule, ...], steps: int) -> None:
     assert not _reached(rules) & {shadow.rule for shadow in shadowed(rules, most_steps=steps)}
 

@@ -123,7 +123,7 @@ def test_a_template_knows_the_names_it_uses() -> None:
         ("{{ labels.team }}\n  {{ nmae }}", "unknown name nmae", "there are", 23),
         ("{{ labels.foo-bar }}", "unknown name bar", "write labels['foo-bar']", 14),
         ("{% for x in labels %}{% endfor %}{{ x }}", "unknown name x", "there are", 7),
-        ("{{ loop.index }}", "unknown name loop", "there are", 3),
+        ("{{ loop.index }}", "unknown name loop", "There are annotations", 3),
         ("{{ self }}", "unknown name self", "there are", 3),
         ("{{ range }}", "unknown name range", "there are", 3),
         ("{% set labels = 1 %}", "labels cannot be assigned to", "another name", 0),
@@ -156,9 +156,9 @@ def test_a_key_is_built_from_identity_only(name: str) -> None:
     with pytest.raises(TemplateError) as refused:
         Template.compile(f"{{{{ {name} }}}}", names=IDENTITY_NAMES)
     assert refused.value.problem == (
-        f"a key is built from identity only, because {name} would change while the alert fires"
+        f"a key, or a label that may be part of one, is built from identity only, because {name} would change while the alert fires"
     )
-    assert refused.value.remedy == "use fingerprint, labels, service, source"
+    assert refused.value.remedy == "use fingerprint, labels, lookup, service, source"
 
 
 def test_a_service_is_built_from_identity_only() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from itertools import zip_longest
 from typing import Final
@@ -60,9 +61,11 @@ class Difference:
 
 
 def differences(
-    alert: Alert, *, current: Bridge, new: Bridge, before: Plan, after: Plan
+    alert: Alert, *, at: datetime, current: Bridge, new: Bridge, before: Plan, after: Plan
 ) -> Iterator[Difference]:
     """Everything that differs, each thing once. `before` is what `current` wants for the alert, `after` what `new` does.
+
+    `at` is when the alert was heard.
 
     The fields of messages are looked at where the alert fires: what is said of an incident is fixed when it opens.
     """
@@ -72,7 +75,7 @@ def differences(
         if one is not None and other is not None:
             yield from _intent(one, other)
             if alert.firing:
-                yield from _message(alert, one, other, current=current, new=new)
+                yield from _message(alert, one, other, at=at, current=current, new=new)
         elif one is not None and after.intents:
             yield Difference(Group(Kind.REMOVED, one.destination))
         elif other is not None and before.intents:
@@ -131,10 +134,10 @@ def _options(intent: Intent) -> dict[str, str]:
 
 
 def _message(
-    alert: Alert, one: Intent, other: Intent, *, current: Bridge, new: Bridge
+    alert: Alert, one: Intent, other: Intent, *, at: datetime, current: Bridge, new: Bridge
 ) -> Iterator[Difference]:
     place = one.destination
-    texts, fresh = _content(current, alert, one), _content(new, alert, other)
+    texts, fresh = _content(current, alert, one, at), _content(new, alert, other, at)
     # Both as if key and severity had stayed: those are told by themselves.
     said = _composed(current, alert, texts, one, key=one.key, severity=one.severity)
     says = _composed(new, alert, fresh, other, key=one.key, severity=one.severity)
@@ -148,8 +151,8 @@ def _message(
     yield from _failed(_content_failures(texts, one), _content_failures(fresh, other))
 
 
-def _content(bridge: Bridge, alert: Alert, intent: Intent) -> Content:
-    return bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination)
+def _content(bridge: Bridge, alert: Alert, intent: Intent, at: datetime) -> Content:
+    return bridge.rulebook.render(alert, rule=intent.rule, destination=intent.destination, at=at)
 
 
 def _composed(

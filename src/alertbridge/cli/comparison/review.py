@@ -64,7 +64,8 @@ class Review:
                 self._tally.add(alert, [Difference(Group(Kind.SOURCE, name=alert.source))])
             elif not self._repeated(alert, before, after):
                 parts = {"current": self._current, "new": self._new}
-                self._tally.add(alert, differences(alert, **parts, before=before, after=after))
+                found = differences(alert, at=event.received_at, **parts, before=before, after=after)
+                self._tally.add(alert, found)
 
     def look_back(self, event: Event) -> None:
         """An event from before the time that is compared: only what became of alerts that still fire is of interest."""
@@ -111,6 +112,6 @@ class Review:
         return False
 
 
-def _plan(bridge: Bridge, _event: Event, alert: Alert) -> Plan:
+def _plan(bridge: Bridge, event: Event, alert: Alert) -> Plan:
     """What the rules wanted when the event was received."""
-    return bridge.rulebook.plan(alert)
+    return bridge.rulebook.plan(alert, at=event.received_at)

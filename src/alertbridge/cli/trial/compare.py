@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,11 +32,15 @@ def compare(
     heard: Sequence[Heard],
     said: Sequence[Said],
     reporting: Mapping[str, Reporting],
+    setting: Collection[str] = (),
 ) -> Iterator[Difference]:
-    """Every difference between `expectation` and the alerts heard and messages said; `reporting` is by destination."""
+    """Every difference between `expectation` and the alerts heard and messages said; `reporting` is by destination.
+
+    `setting` are the rules that only set values: an expectation may leave them out.
+    """
     if not heard and (expectation.rule, expectation.dropped, expectation.unmatched) != (None, None, None):
         yield Difference("rule", "an alert", "no alert is heard here")
-    yield from _verdicts(expectation, heard)
+    yield from _verdicts(expectation, heard, setting)
     for destination, expected in expectation.messages.items():
         actual = [one for one in said if one.destination == destination]
         if not any(_SKIPPED in each for each in expected):
@@ -51,20 +55,22 @@ def compare(
             yield Difference(destination, _many(expected), _many([_shown(one) for one in actual]), note)
 
 
-def _verdicts(expectation: TrialExpectation, heard: Sequence[Heard]) -> Iterator[Difference]:
+def _verdicts(
+    expectation: TrialExpectation, heard: Sequence[Heard], setting: Collection[str]
+) -> Iterator[Difference]:
     found: dict[Difference, None] = {}
     for each in heard:
-        if expectation.rule is not None and each.rules != expectation.rule:
-            found[Difference("rule", _names(expectation.rule), _names(each.rules))] = None
+        if expectation.rule is not None:
+            rules = tuple(name for name in each.rules if name not in setting or name in expectation.rule)
+            if rules != expectation.rule:
+                found[Difference("rule", _names(expectation.rule), _names(each.rules))] = None
         if expectation.dropped is not None and each.dropped is not expectation.dropped:
             found[Difference("dropped", _text(expectation.dropped), _text(each.dropped), _because(each))] = (
                 None
             )
-        unmatched = not each.rules
-        if expectation.unmatched is not None and unmatched is not expectation.unmatched:
-            found[Difference("unmatched", _text(expectation.unmatched), _text(unmatched), _because(each))] = (
-                None
-            )
+        if expectation.unmatched is not None and each.unmatched is not expectation.unmatched:
+            actual = _text(each.unmatched)
+            found[Difference("unmatched", _text(expectation.unmatched), actual, _because(each))] = None
     yield from found
 
 

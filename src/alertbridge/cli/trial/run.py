@@ -95,15 +95,19 @@ class _Play:
 
     def differences(self) -> Iterator[Difference]:
         reporting = {name: one.REPORTING for name, one in self._bridge.destinations.items()}
+        setting = [rule.name for rule in self._bridge.rulebook.rules if not rule.settles]
         ends = [*self._marks[1:], len(self._said)]
         for index, step in enumerate(self._trial.settings.steps):
             if step.expect is not None:
                 said = self._said[self._marks[index] : ends[index]]
-                for one in compare(step.expect, heard=self._heard[index], said=said, reporting=reporting):
+                heard = self._heard[index]
+                for one in compare(step.expect, heard=heard, said=said, reporting=reporting, setting=setting):
                     yield Difference(f"sequence[{index}]: {one.place}", one.expected, one.actual, one.note)
         whole = self._trial.settings.expect
         if whole is not None:
-            yield from compare(whole, heard=self.heard(), said=self._said, reporting=reporting)
+            yield from compare(
+                whole, heard=self.heard(), said=self._said, reporting=reporting, setting=setting
+            )
 
     def _notifications(
         self, step: TrialStep, cast: Cast, now: datetime
@@ -147,7 +151,9 @@ class _Play:
         return feed
 
     def _start(self) -> datetime:
-        """Such that the first captured notification is as fresh as it was, or else always the same."""
+        """As the test says; or such that the first captured notification is as fresh as it was; or always the same."""
+        if self._trial.settings.start is not None:
+            return self._trial.settings.start
         elapsed = BEGIN - BEGIN
         for index, step in enumerate(self._trial.settings.steps):
             self.place = f"sequence[{index}]" if self._sequence else ""
@@ -160,7 +166,8 @@ class _Play:
     def _moment(self, step: TrialStep, now: datetime, start: datetime) -> datetime:
         if step.at is not None:
             return max(now, now + step.at.span if step.at.after_previous else start + step.at.span)
-        return max(now, self._newest(step, now)) if step.payload is not None else now
+        captured = step.payload is not None and self._trial.settings.start is None
+        return max(now, self._newest(step, now)) if captured else now
 
     def _newest(self, step: TrialStep, otherwise: datetime) -> datetime:
         """The latest instant in a captured notification."""

@@ -73,7 +73,7 @@ class World:
     def _happen(self, moment: datetime) -> None:
         self.now = moment
         for doubt in [doubt for doubt in self._doubts.values() if doubt.due <= moment]:
-            self._decide(second_thought(self._bridge, doubt.alert))
+            self._decide(second_thought(self._bridge, doubt.alert, at=moment))
         self._deliver()
 
     def _next_due(self) -> datetime | None:
@@ -89,7 +89,7 @@ class World:
             rules_hash=self._bridge.rulebook.hash,
             new_id=self._new_id,
         )
-        changes = render(self._bridge, changes, before=self._state)
+        changes = render(self._bridge, changes, before=self._state, at=self.now)
         self._state.absorb(changes)
         for alert, doubt in changes.doubts.items():
             if doubt is None:

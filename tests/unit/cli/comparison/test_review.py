@@ -280,3 +280,39 @@ def routes(groups: tuple[Counted, ...]) -> int:
     """Whichever rules match is one thing for each alert."""
     kinds = (Kind.RULE, Kind.DROPPED, Kind.UNDROPPED, Kind.MATCHED, Kind.UNMATCHED)
     return sum(one.alerts for one in groups if one.group.kind in kinds)
+
+
+OWNED = (
+    MAIN
+    + """
+lookup: {owners: {file: ../owners.csv, by: team, missing: empty}}
+"""
+)
+OWN = '{name: own, set: {labels: {owner: "{{ lookup.owners.owner }}"}}}'
+
+
+def test_another_row_of_a_table_is_a_difference(make: Make, tmp_path: Path) -> None:
+    table = tmp_path / "owners.csv"
+    table.write_text("team,owner\npayments,ann\nweb,eve\n", encoding="utf-8")
+    rest = elven("tags: {a: b}, description: x", 'key: "{{ labels.owner }}",')
+    before = make(OWN, rest, main=OWNED)
+    table.write_text("team,owner\npayments,bob\nweb,eve\n", encoding="utf-8")
+    after = make(OWN, rest, main=OWNED)
+
+    (one,) = reviewed(before, after, said(PAID, alert(team="web"))).tally.groups()
+
+    assert (one.group, one.alerts) == (Group(Kind.KEY, "elven"), 1)
+    assert (one.examples[0].before, one.examples[0].after) == ("ann", "bob")
+
+
+def test_windows_count_at_the_time_at_which_an_event_was_received(make: Make) -> None:
+    late = '{name: late, active: {hours: "HOURS"}, set: {annotations: {summary: late}}}'
+    noon, night = (
+        make(late.replace("HOURS", hours), elven("description: x"))
+        for hours in ("12:00-13:00", "00:00-01:00")
+    )
+
+    found = {one.group.kind: one.group for one in reviewed(noon, night, said(PAID)).tally.groups()}
+
+    assert (found[Kind.RULE].before, found[Kind.RULE].after) == ("late, rest", "rest")
+    assert found[Kind.FIELD].name == "title"

@@ -341,3 +341,54 @@ def test_coverage_names_the_rules_that_no_test_reaches(tmp_path: Path) -> None:
 
     assert coverage.reached == ("tag-it", "brief", "everything-else")
     assert coverage.unreached == ("noise", "windowed", "chatty")
+
+
+TIMED = """
+rules:
+  - {name: tag, set: {labels: {team: web}}}
+  - {name: never, when: team = none, set: {labels: {x: y}}}
+  - {name: night, when: team = web, active: {hours: "22:00-06:00", timezone: Europe/Berlin}, send: [elven]}
+  - {name: day, when: alertname != Unknown, send: [elven]}
+"""
+NIGHT, DAY = "2026-07-01T21:59:00Z", "2026-07-01T19:59:00Z"
+
+
+@pytest.mark.parametrize(
+    ("test", "passes"),
+    [
+        (heard(f"{DOWN}\n  start: {NIGHT}", "{rule: night}"), True),
+        (heard(f"{DOWN}\n  start: {DAY}", "{rule: day}"), True),
+        (heard(f"{DOWN}\n  start: {NIGHT}", "{rule: [tag, night]}"), True),
+        (heard(f"{DOWN}\n  start: {NIGHT}", "{rule: [never, night]}"), False),
+        (heard(f"{DOWN}\n  start: {NIGHT}", "{rule: tag}"), False),
+        (heard(f"{DOWN}\n  start: {NIGHT}", "{elven: {tags: {team: web}}}"), True),
+        (heard(f"{{labels: {{alertname: Unknown}}}}\n  start: {DAY}", "{unmatched: true, rule: []}"), True),
+        (heard(f"{{labels: {{alertname: Unknown}}}}\n  start: {DAY}", "{unmatched: true, rule: tag}"), True),
+        (f"payload: {CAPTURED}/01-firing-single.json\n  start: {NIGHT}\n  expect: {{rule: night}}\n", True),
+        (f"payload: {CAPTURED}/01-firing-single.json\n  expect: {{rule: day}}\n", True),
+        (
+            sequence(
+                f"{{alert: {DOWN}, expect: {{rule: day}}}}",
+                "{at: 3h, alert: {labels: {alertname: Other}}, expect: {rule: night}}",
+            )
+            + f"  start: {DAY}\n",
+            True,
+        ),
+    ],
+)
+def test_a_test_begins_when_it_says_and_need_not_name_rules_that_only_set(
+    tmp_path: Path, test: str, *, passes: bool
+) -> None:
+    tests = indent(dedent(f"- name: a test\n  {test}"), "  ")
+    (result,) = results(configure(tmp_path, f"{TIMED}tests:\n{tests}"))
+
+    assert (not result.differences) is passes, result.differences
+
+
+def test_rules_that_only_set_and_rules_with_windows_are_covered_when_they_match(tmp_path: Path) -> None:
+    tests = indent(f"- name: a test\n  alert: {DOWN}\n  start: {DAY}\n  expect: {{rule: day}}\n", "  ")
+    configuration = configure(tmp_path, f"{TIMED}tests:\n{tests}")
+    coverage = cover(bridge(configuration), results(configuration))
+
+    assert coverage.reached == ("tag", "day")
+    assert coverage.unreached == ("never", "night")
