@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from alertbridge.deployments import github, gitlab
 from alertbridge.deployments.deployment import Deployment, Status
 from alertbridge.deployments.told import deployment
+from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.errors import MalformedBody
+from tests.support.forges import SHA, WEB, github_deployment_status, gitlab_deployment
 
 NOW = datetime(2026, 1, 5, 10, tzinfo=UTC)
 LEAST = {"id": "4711", "service": "checkout", "environment": "production", "status": "success"}
+
+
+def _json(data: Any) -> bytes:
+    return json.dumps(data).encode()
 
 
 def said(**fields: Any) -> Deployment:
@@ -161,3 +172,51 @@ def test_what_is_wrong_is_said_exactly(fields: dict[str, Any], problem: str) -> 
 def test_what_is_no_json_object_is_refused(body: bytes, problem: str) -> None:
     with pytest.raises(MalformedBody, match=problem):
         deployment(body, received_at=NOW)
+
+
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=20),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(max_size=5), inside, max_size=3),
+    max_leaves=4,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from([*LEAST, "repo_url", "pr_number", "commit", "branch", "started_at", "finished_at", "x"]),
+    ANYTHING | st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat) | st.sampled_from([WEB, SHA, 44]),
+)
+
+
+@given(FIELDS)
+def test_whatever_is_told_is_understood_whole_or_refused(fields: dict[str, Any]) -> None:
+    try:
+        told = deployment(_json({**LEAST, **fields}), received_at=NOW)
+    except MalformedBody:
+        return
+    assert told.id
+    assert told.service or told.repo_url
+    assert (told.finished_at is not None) == told.ended
+    assert told.pr_number == pull_request_number(told.pr_number)
+    assert told.repo_url == repository_url(told.repo_url)
+
+
+@given(
+    FIELDS.map(_json) | st.binary(max_size=50), st.sampled_from(["deployment_status", "pull_request", "push"])
+)
+def test_no_webhook_breaks_its_reader(body: bytes, event: str) -> None:
+    with suppress(MalformedBody):
+        github.understand(event, body)
+    with suppress(MalformedBody):
+        gitlab.understand(body)
+
+
+@given(st.sampled_from(["deployment_status", "deployment", "repository", "project", "status"]), ANYTHING)
+def test_a_webhook_with_one_thing_wrong_is_understood_or_refused(name: str, value: Any) -> None:
+    hub = {**orjson.loads(github_deployment_status(at="2026-01-05T09:59:00Z")), name: value}
+    lab = {**orjson.loads(gitlab_deployment()), name: value}
+    with suppress(MalformedBody):
+        github.understand("deployment_status", _json(hub))
+    with suppress(MalformedBody):
+        gitlab.understand(_json(lab))
