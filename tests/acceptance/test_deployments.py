@@ -176,7 +176,8 @@ async def test_a_deployment_is_told_and_then_an_incident_fires_and_resolves(site
     (incident,) = (await site.daemon.get("/api/v1/incidents"))["items"]
     assert incident["content"]["origins"]["repo_url"] == "service"
     assert incident["content"]["origins"]["pr_number"] == "deployment 4711"
-    assert "deployment 4711" in await site.run("trace", incident["id"], "--json")
+    story = await site.run("trace", incident["id"])
+    assert f"laid to repo_url {WEB} (from service), pr_number 44 (from deployment 4711)" in story
 
 
 async def test_an_incident_comes_first_and_its_held_record_is_completed_by_a_deployment_that_is_told_late(
@@ -189,12 +190,10 @@ async def test_an_incident_comes_first_and_its_held_record_is_completed_by_a_dep
     assert await site.tell() == {"deployments": ["4711"], "completed": [incident["id"]]}
 
     assert await site.recorded() == [(WEB, "44")]
+    assert "told      complete by deployment 4711 (pr_number: 44)" in await site.run("trace", incident["id"])
     (entry,) = (await site.daemon.get("/api/v1/audit"))["items"]
-    assert (entry["who"], entry["action"], entry["detail"]) == (
-        "deployment 4711",
-        "complete",
-        {"pr_number": "44"},
-    )
+    assert (entry["who"], entry["action"]) == ("deployment 4711", "complete")
+    assert entry["detail"] == {"pr_number": "44"}
 
 
 async def test_each_of_two_services_has_its_own_deployment(site: Site) -> None:
