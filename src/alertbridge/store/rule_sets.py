@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
 from sqlalchemy.engine import Row
 
-from alertbridge.model import JSON, instant
+from alertbridge.model import instant
 from alertbridge.rules.rule_set import RuleSet
 from alertbridge.store.listings import Item, Page, Wanted
 from alertbridge.store.schema import incidents, rule_sets
@@ -18,6 +18,7 @@ def keep(connection: Connection, rule_set: RuleSet, *, version: str, now: dateti
     """Note that this version of the program has loaded the set now, be it for the first time."""
     noted = {
         "seq": select(func.coalesce(func.max(rule_sets.c.seq), 0) + 1).scalar_subquery(),
+        "files": [part.file for part in rule_set.parts],
         "parts": [{"file": part.file, "content": part.content} for part in rule_set.parts],
         "rules": rule_set.count,
         "version": version,
@@ -47,7 +48,9 @@ def list_rule_sets(connection: Connection, wanted: Wanted, *, in_use: str) -> Pa
 
 def find_rule_sets(connection: Connection, beginning: str, *, in_use: str, most: int = 10) -> list[Item]:
     """Those whose hash begins so, with their contents; `most` of them, the last loaded first."""
-    query = _SUMMARY.where(rule_sets.c.hash.startswith(beginning, autoescape=True))
+    query = _SUMMARY.add_columns(rule_sets.c.parts).where(
+        rule_sets.c.hash.startswith(beginning, autoescape=True)
+    )
     rows = connection.execute(query.order_by(rule_sets.c.seq.desc()).limit(most)).all()
     return [{**_item(row, in_use), "parts": row.parts} for row in rows]
 
@@ -59,16 +62,18 @@ _OPEN = (
     .where(incidents.c.closed_at.is_(None), incidents.c.rules_hash == rule_sets.c.hash)
     .scalar_subquery()
 )
-_SUMMARY: Select[Any] = select(rule_sets, _OPEN.label("open_incidents"))
+# Contents may be large, with all rows of tables in them, so that a list goes without.
+_SUMMARY: Select[Any] = select(
+    *(column for column in rule_sets.c if column.name != "parts"), _OPEN.label("open_incidents")
+)
 
 
 def _item(row: Row[Any], in_use: str) -> Item:
-    files: list[JSON] = [part["file"] for part in row.parts]
     return {
         "hash": row.hash,
         "in_use": row.hash == in_use,
         "rules": row.rules,
-        "files": files,
+        "files": row.files,
         "open_incidents": row.open_incidents,
         "version": row.version,
         "first_loaded_at": instant(row.first_loaded_at),

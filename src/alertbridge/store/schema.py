@@ -339,6 +339,7 @@ rule_sets = Table(
     metadata,
     Column("hash", Text, primary_key=True),
     Column("seq", _Sequence, nullable=False, unique=True),
+    Column("files", JSON, nullable=False),
     Column("parts", JSON, nullable=False),  # [{file, content}], without any secret
     Column("rules", Integer, nullable=False),
     Column("version", Text, nullable=False),

@@ -213,6 +213,7 @@ def upgrade() -> None:
         "rule_sets",
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("files", sa.JSON(), nullable=False),
         sa.Column("parts", sa.JSON(), nullable=False),
         sa.Column("rules", sa.Integer(), nullable=False),
         sa.Column("version", sa.Text(), nullable=False),
