@@ -26,6 +26,8 @@ from alertbridge.deliver.resolver import Resolver
 from alertbridge.deliver.telling import Teller
 from alertbridge.deliver.transport import Route, Transport
 from alertbridge.errors import ConfigurationError, Problem
+from alertbridge.heartbeats.pinger import Pinger
+from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
@@ -34,6 +36,7 @@ from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
+from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
@@ -43,7 +46,16 @@ from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.operate.watch import Watcher
-from alertbridge.parts import bridge, courier, doors, endpoints, forges, longest_look_back, present
+from alertbridge.parts import (
+    bridge,
+    courier,
+    doors,
+    endpoints,
+    forges,
+    longest_look_back,
+    pings,
+    present,
+)
 from alertbridge.pipeline import Decider
 from alertbridge.receive.deployments import DeploymentReceiver
 from alertbridge.receive.routes import Receiver
@@ -111,6 +123,9 @@ class App:
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
         self._loops.begin("resolver", self._resolver.run())
+        await self._watchman.start()
+        self._loops.begin("watchman", self._watchman.run())
+        self._loops.begin("pinger", self._pinger.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -152,8 +167,12 @@ class App:
         self._decider.close()
         self._pruner.close()
         self._resolver.close()
+        self._watchman.close()
+        self._pinger.close()
         self._fleet.close()
-        await self._loops.end("watcher", "decider", "pruner", "resolver", *self._fleet.loops)
+        await self._loops.end(
+            "watcher", "decider", "pruner", "resolver", "watchman", "pinger", *self._fleet.loops
+        )
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -173,6 +192,13 @@ class App:
             begin=self._loops.begin,
             end=self._loops.end,
         )
+        self._watchman = Watchman(
+            store=self._store,
+            configured=lambda: self._decider.bridge.rulebook.heartbeats,
+            clock=self._clock,
+            new_id=self._new_id,
+            concluded=self._wake_decider,
+        )
         self._decider = Decider(
             store=self._store,
             bridge=bridge(self.configuration),
@@ -180,6 +206,15 @@ class App:
             new_id=self._new_id,
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
+            beat=self._watchman.hear,
+        )
+        self._pinger = Pinger(
+            store=self._store,
+            configured=lambda: pings(self.configuration.settings),
+            couriers=self._fleet.couriers,
+            dead=self._loops.dead,
+            clock=self._clock,
+            metrics=self.metrics,
         )
         self._pruner = Pruner(
             store=self._store,
@@ -218,6 +253,9 @@ class App:
             metrics=self.metrics,
         )
 
+    def _wake_decider(self) -> None:
+        self._decider.wake()
+
     def _routes(self, settings: Settings) -> list[web.RouteDef]:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
         self._stations = self._stations_of(settings)
@@ -231,7 +269,11 @@ class App:
         )
         stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
         page = MetricsPage(
-            store=self._store, couriers=self._fleet.couriers, clock=self._clock, metrics=self.metrics
+            store=self._store,
+            couriers=self._fleet.couriers,
+            pulses=self._watchman.pulses,
+            clock=self._clock,
+            metrics=self.metrics,
         )
         reload = ReloadPage(reload=self.reload, guard=self._guard)
         rules = RulesPage(
@@ -243,6 +285,7 @@ class App:
             clock=self._clock,
             clean=self._redactor.clean,
         )
+        beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
         self._told = DeploymentReceiver(
             doors=doors(settings),
             max_body=settings.server.max_body,
@@ -262,6 +305,7 @@ class App:
             stopping,
             rules,
             explain,
+            beats,
         )
         return [route for part in parts for route in part.routes()]
 

@@ -22,6 +22,7 @@ from alertbridge.destinations import Destination
 from alertbridge.destinations.change import repository_url
 from alertbridge.destinations.elven import Elven
 from alertbridge.destinations.hivel import Hivel
+from alertbridge.heartbeats.pinger import Ping
 from alertbridge.metrics import Metrics
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
@@ -121,6 +122,14 @@ def longest_look_back(settings: Settings) -> timedelta:
     spans = [one.key_interval for one in settings.destinations.values()]
     spans += [one.rate_limit.per for one in settings.destinations.values() if one.rate_limit]
     return max(spans, default=timedelta(0))
+
+
+def pings(settings: Settings) -> dict[str, Ping]:
+    """Whom to tell that deliveries work."""
+    return {
+        name: Ping(one.url, one.every, one.destinations, one.max_wait, one.timeout, one.proxy)
+        for name, one in settings.pings.items()
+    }
 
 
 def courier(

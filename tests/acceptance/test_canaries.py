@@ -32,6 +32,7 @@ CANARIES = {
             "admin",
             "proxy",
             "inline",
+            "ping",
             "ci",
             "github",
             "gitlab",
@@ -54,6 +55,9 @@ destinations:
   elven: {{type: elven, url_file: elven-url, timeout: 1s}}
   hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token_file: hivel-token, timeout: 1s}}
   refused: {{type: hivel, base_url: "{stand_ins}/hivel", token: "${{HIVEL2}}", proxy_file: proxy-url, timeout: 1s}}
+pings:
+  straight: {{url_file: ping-url, every: 1s}}
+  around: {{url_file: ping-url, every: 1s, proxy_file: proxy-url}}
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
 deployments:
@@ -84,6 +88,7 @@ def write_secrets(folder: Path, stand_ins: str) -> None:
         "bearer-token": CANARIES["bearer"],
         "password": CANARIES["password"],
         "hmac-secret": CANARIES["hmac"],
+        "ping-url": f"{stand_ins}/ping/{CANARIES['ping']}",
         "elven-url": f"{stand_ins}/elven/{CANARIES['elven']}",
         "hivel-token": CANARIES["hivel"],
         "ci-token": CANARIES["ci"],

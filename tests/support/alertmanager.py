@@ -43,12 +43,12 @@ class Firing:
 class Alertmanager:
     """Routes every alert to the bridge; `tell` plays the part of Prometheus."""
 
-    def __init__(self, folder: Path, *, url: str, token: str) -> None:
+    def __init__(self, folder: Path, *, url: str, token: str, route: str = ROUTE) -> None:
         self.port = free_port()
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(exist_ok=True)
-        (folder / "alertmanager.yml").write_text(dedent(ROUTE).format(url=url, token=token), encoding="utf-8")
+        (folder / "alertmanager.yml").write_text(dedent(route).format(url=url, token=token), encoding="utf-8")
 
     async def start(self) -> None:
         with (self._folder / "alertmanager.log").open("ab") as log:
@@ -76,6 +76,12 @@ class Alertmanager:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
+            self._process.wait(timeout=30)
+
+    def kill(self) -> None:
+        """End it at once, with all that it has in memory."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(timeout=30)
 
     async def tell(self, alerts: Iterable[Firing]) -> None:

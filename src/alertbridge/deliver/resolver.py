@@ -123,7 +123,7 @@ class Resolver:
 
     async def _ask(self, forge: Forge, deployment: Deployment) -> Answer:
         request = forge.ask(deployment.repo_url, deployment.commit)
-        said = await self._transport.get(request, most=_LARGEST_ANSWER)
+        said = await self._transport.fetch(request, most=_LARGEST_ANSWER)
         if isinstance(said, Response):
             return understand(said, deployment.commit)
         return Unclear(said.reason)

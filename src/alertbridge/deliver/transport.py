@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from alertbridge.clock import Clock
-from alertbridge.model import Ambiguous, Paused, Request, Response, Retry
+from alertbridge.model import Ambiguous, Paused, Request, Response, Retry, Secret
 
 _KEPT_BODY = 16 * 1024
 _IDLE = (
@@ -66,8 +66,12 @@ class Transport:
         """Send once, following no redirect. Reasons never hold the URL, which may be a secret."""
         return await self._send("POST", request, most=_KEPT_BODY)
 
-    async def get(self, request: Request, *, most: int) -> Response | Retry | Ambiguous | Paused:
-        """Ask once, without a body and following no redirect; of the answer's body at most `most` bytes are kept."""
+    async def get(self, url: Secret) -> Response | Retry | Ambiguous | Paused:
+        """Ask once, following no redirect. Reasons never hold the URL, which may be a secret."""
+        return await self._send("GET", Request(url.reveal(), {}, b""), most=_KEPT_BODY)
+
+    async def fetch(self, request: Request, *, most: int) -> Response | Retry | Ambiguous | Paused:
+        """Ask once, with headers; of the answer's body at most `most` bytes are kept."""
         return await self._send("GET", request, most=most)
 
     async def _send(

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
+from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.store.schema import ALIVE_STATES
@@ -24,8 +25,15 @@ class MetricsPage:
     """Serves the metrics in Prometheus' text format, or as OpenMetrics to who accepts that."""
 
     def __init__(
-        self, *, store: Store, couriers: Mapping[str, Courier], clock: Clock, metrics: Metrics
+        self,
+        *,
+        store: Store,
+        couriers: Mapping[str, Courier],
+        pulses: Callable[[], Mapping[str, Pulse]],
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
+        self._pulses = pulses
         self._store = store
         self._couriers = couriers
         self._clock = clock
@@ -65,6 +73,11 @@ class MetricsPage:
             metrics.rate_budget,
             _keyed({name: budget for name, budget in seen.budgets.items() if budget is not None}),
         )
+        pulses = self._pulses()
+        _replace(metrics.heartbeat_silent, {(name,): pulse.silent for name, pulse in pulses.items()})
+        last = {name: pulse.last_beat for name, pulse in pulses.items() if pulse.last_beat}
+        quiet = {name: max(0.0, (now - moment).total_seconds()) for name, moment in last.items()}
+        _replace(metrics.heartbeat_last_seconds, _keyed(quiet))
         metrics.inbox.set(census.undecided)
 
 

@@ -56,6 +56,7 @@ DEPLOYMENTS = Listing(
     "deployments", ("environment", "service", "since", "state"), tuple(Status), numbered=True
 )
 AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
+HEARTBEATS = Listing("heartbeats")
 DESTINATIONS = Listing("destinations")
 RULES = Listing("rules", numbered=True)
 
