@@ -358,6 +358,16 @@ async def test_who_did_what_is_kept(hand: Hand) -> None:
     assert len((await hand.get(f"audit?limit=1&cursor={first['next']}"))["items"]) == 1
 
 
+async def test_a_token_that_nobody_asked_for_is_not_noted_as_a_credential(hand: Hand) -> None:
+    identifier = await hand.stock.delivery()
+    url = f"/api/v1/deliveries/{identifier}/discard"
+    junk = {"Authorization": "Bearer junk"}
+    async with hand.client.post(url, json={"reason": "x"}, headers=junk) as answer:
+        assert answer.status == 200
+    (entry,) = (await hand.get("audit"))["items"]
+    assert entry["who"] == "this machine, without a token"
+
+
 async def test_only_who_may_use_the_admin_api_may_do_anything(stock: Stock) -> None:
     guard = Guard(token=Secret("admin-s3cret"), loopback=True)
     actions = Actions(store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, guard=guard)

@@ -23,7 +23,7 @@ from alertbridge.destinations import Destination
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.operate.answers import said
 from alertbridge.operate.asked import Asked, Why, read
-from alertbridge.operate.guard import Guard, who
+from alertbridge.operate.guard import Guard
 from alertbridge.problems import problem
 from alertbridge.store import amend, audit
 from alertbridge.store.amend import Amended, NotPossible
@@ -107,7 +107,7 @@ class Actions:
         if isinstance(asked, web.Response):
             return asked
         try:
-            left = await self._do(action, act, identifier, asked, by=who(request))
+            left = await self._do(action, act, identifier, asked, by=self._guard.who(request))
         except NotPossible as error:
             return problem(409, "Not possible", str(error))
         if left is None:

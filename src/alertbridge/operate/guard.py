@@ -17,16 +17,6 @@ OPERATOR = "X-Alertbridge-Operator"
 _LONGEST_NAME = 100
 
 
-def who(request: web.Request) -> str:
-    """Who does something by hand, for the audit: the credential used, and the name given in the header OPERATOR.
-
-    The credential was checked by the guard, the name is what they call themselves.
-    """
-    credential = "admin token" if hdrs.AUTHORIZATION in request.headers else "this machine, without a token"
-    name = request.headers.get(OPERATOR, "").encode(errors="replace").decode()[:_LONGEST_NAME].strip()
-    return f"{name} ({credential})" if name else credential
-
-
 class Guard:
     """Lets through who knows the token; without a token, everybody on this machine and nobody else.
 
@@ -58,6 +48,15 @@ class Guard:
             and scheme.lower() == "bearer"
             and _equal(given.strip(), self.token.reveal())
         )
+
+    def who(self, request: web.Request) -> str:
+        """Who does something by hand, for the audit: the credential that was asked for, and the name in the header OPERATOR.
+
+        The credential was checked, the name is what they call themselves.
+        """
+        credential = "this machine, without a token" if self.token is None else "admin token"
+        name = request.headers.get(OPERATOR, "").encode(errors="replace").decode()[:_LONGEST_NAME].strip()
+        return f"{name} ({credential})" if name else credential
 
     def _refuse(self, authorization: str, host: str) -> web.Response | None:
         if self.token is None:

@@ -15,7 +15,7 @@ from alertbridge.operate import query
 from alertbridge.operate.admin import Station
 from alertbridge.operate.answers import said, unknown
 from alertbridge.operate.asked import Asked, Why, read
-from alertbridge.operate.guard import Guard, who
+from alertbridge.operate.guard import Guard
 from alertbridge.store import audit, dispatch, stops
 from alertbridge.store.audit import Entry
 from alertbridge.store.stops import Stop
@@ -48,9 +48,9 @@ class Stopping:
         if name not in self._stations:
             return unknown(query.DESTINATIONS, name)
         if isinstance(asked, Why):
-            await self._pause(name, asked.reason, by=who(request))
+            await self._pause(name, asked.reason, by=self._guard.who(request))
         else:
-            await self._resume(name, by=who(request))
+            await self._resume(name, by=self._guard.who(request))
         return said({"name": name, "stopped": isinstance(asked, Why)})
 
     async def _pause(self, name: str, reason: str, *, by: str) -> None:

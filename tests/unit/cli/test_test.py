@@ -81,7 +81,7 @@ def test_run_picks_tests_by_name_in_any_case(folder: Path) -> None:
     assert json.loads(run(folder, "--run", "a page", "--json").output)["passed"] == 1
     assert run(folder, "--run", "TICKET").exit_code == 1
     nothing = run(folder, "--run", "nowhere")
-    assert (nothing.exit_code, nothing.output) == (0, 'No test has "nowhere" in its name.\n')
+    assert (nothing.exit_code, nothing.output) == (1, 'No test has "nowhere" in its name.\n')
     assert run(folder, "--run", "a", "--require-coverage").exit_code == 2
 
 
