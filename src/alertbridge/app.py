@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import timedelta
-from typing import TypeVar
 
 import structlog
 from aiohttp import web
@@ -31,20 +30,14 @@ from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
-from alertbridge.operate.actions import Actions
-from alertbridge.operate.admin import Admin, Station
-from alertbridge.operate.explain_page import ExplainPage
-from alertbridge.operate.guard import Guard
+from alertbridge.operate.desk import Desk
+from alertbridge.operate.desk import replace as replace_all
 from alertbridge.operate.health import Health
-from alertbridge.operate.heartbeats_page import HeartbeatsPage
-from alertbridge.operate.loops import Loops
-from alertbridge.operate.metrics_page import MetricsPage
+from alertbridge.operate.loops import Loops, Worker
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.recovery import recover
-from alertbridge.operate.reload import Reloaded, ReloadNews, ReloadPage, refuse_stranded
-from alertbridge.operate.rules_page import RulesPage
-from alertbridge.operate.stopping import Stopping
+from alertbridge.operate.reload import Reloaded, ReloadNews, refuse_stranded
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import (
     bridge,
@@ -69,7 +62,6 @@ from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
-_T = TypeVar("_T")
 _FORGE_TIMEOUT = timedelta(seconds=10)
 
 
@@ -126,13 +118,9 @@ class App:
         self.port = int(self._runner.addresses[0][1])
         await self._fleet.start()
         self._reconcilers.start(await self._open_reconcilers(settings, settings.sources))
-        self._loops.begin("decider", self._decider.run())
-        self._loops.begin("pruner", self._pruner.run())
-        self._loops.begin("resolver", self._resolver.run())
         await self._watchman.start()
-        self._loops.begin("watchman", self._watchman.run())
-        self._loops.begin("pinger", self._pinger.run())
-        self._loops.begin("expirer", self._expirer.run())
+        for name, worker in self._workers().items():
+            self._loops.begin(name, worker.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -171,17 +159,12 @@ class App:
         self._fleet.hasten()
         async with self._turn:  # a reload that has begun to change things changes all of them
             await self._runner.cleanup()
-        self._expirer.close()
         await self._reconcilers.close()
-        self._decider.close()
-        self._pruner.close()
-        self._resolver.close()
-        self._watchman.close()
-        self._pinger.close()
+        workers = self._workers()
+        for worker in workers.values():
+            worker.close()
         self._fleet.close()
-        await self._loops.end(
-            *("watcher", "decider", "pruner", "expirer", "resolver", "watchman", "pinger"), *self._fleet.loops
-        )
+        await self._loops.end("watcher", *workers, *self._fleet.loops)
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -272,68 +255,43 @@ class App:
             metrics=self.metrics,
         )
 
+    def _workers(self) -> dict[str, Worker]:
+        """What goes on from start to drain, by the name of its loop."""
+        return {
+            "decider": self._decider,
+            "expirer": self._expirer,
+            "pinger": self._pinger,
+            "pruner": self._pruner,
+            "resolver": self._resolver,
+            "watchman": self._watchman,
+        }
+
     def _wake_decider(self) -> None:
         self._decider.wake()
 
     def _routes(self, settings: Settings) -> list[web.RouteDef]:
-        self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
-        self._stations = self._stations_of(settings)
-        self._expected = expected_repeats(settings)
-        admin = Admin(
+        self._desk = Desk(
+            settings=settings,
+            expected=expected_repeats(settings),
             store=self._store,
-            stations=self._stations,
-            expected=self._expected,
-            clock=self._clock,
-            guard=self._guard,
-        )
-        actions = Actions(
-            store=self._store,
-            destinations=lambda: self._decider.bridge.destinations,
-            wake=self._fleet.wake,
-            clock=self._clock,
-            guard=self._guard,
-        )
-        stopping = Stopping(store=self._store, stations=self._stations, clock=self._clock, guard=self._guard)
-        page = MetricsPage(
-            store=self._store,
+            bridge=lambda: self._decider.bridge,
             couriers=self._fleet.couriers,
+            wake=self._fleet.wake,
             pulses=self._watchman.pulses,
-            expected=self._expected,
+            reload=self.reload,
             clock=self._clock,
             metrics=self.metrics,
-        )
-        reload = ReloadPage(reload=self.reload, guard=self._guard)
-        rules = RulesPage(
-            store=self._store, in_use=lambda: self._decider.bridge.rulebook.hash, guard=self._guard
-        )
-        explain = ExplainPage(
-            bridge=lambda: self._decider.bridge,
-            guard=self._guard,
-            clock=self._clock,
             clean=self._redactor.clean,
         )
-        beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
         self._told = DeploymentReceiver(
             doors=doors(settings),
             max_body=settings.server.max_body,
             teller=self._teller,
-            guard=self._guard,
+            guard=self._desk.guard,
             clock=self._clock,
             metrics=self.metrics,
         )
-        parts = (
-            self._receiver,
-            self._told,
-            self._health,
-            page,
-            reload,
-            admin,
-            actions,
-            stopping,
-            rules,
-            explain,
-            beats,
-        )
+        parts = (self._receiver, self._told, self._health, self._desk)
         return [route for part in parts for route in part.routes()]
 
     def _ask_forges(self) -> None:
@@ -362,12 +320,6 @@ class App:
         )
         await opened(made.values())
         return made
-
-    def _stations_of(self, settings: Settings) -> dict[str, Station]:
-        return {
-            name: Station(courier=carrier, type=settings.destinations[name].type)
-            for name, carrier in self._fleet.couriers.items()
-        }
 
     async def _accept(self, event: Event, said: Notification) -> None:
         self._decider.expect(event, said)
@@ -415,17 +367,15 @@ class App:
             asking = await self._open_reconcilers(settings, (*change.sources.added, *change.sources.changed))
             await self._exchange_bridge(wanted, change, force=force)
         except BaseException:
-            _replace(self._endpoints, before)
+            replace_all(self._endpoints, before)
             for carrier in fresh.values():
                 await carrier.abandon()
             for one in asking.values():
                 await one.abandon()
             raise
         self.configuration = replace(wanted, settings=settings)
-        _replace(self._endpoints, endpoints(settings))
-        self._guard.token = settings.server.admin_token
+        replace_all(self._endpoints, endpoints(settings))
         self._pruner.window = longest_look_back(settings)
-        _replace(self._expected, expected_repeats(settings))
         self._expirer.exchange(expected_repeats(settings, resolved=True))
         self._pruner.blamable = settings.deployments.max_age
         self._told.doors = doors(settings)
@@ -434,7 +384,7 @@ class App:
         self._watcher.switch(on=settings.server.watch)
         await self._reconcilers.exchange(asking, leaving=(*change.sources.removed, *change.sources.changed))
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
-        _replace(self._stations, self._stations_of(settings))
+        self._desk.exchange(settings, expected=expected_repeats(settings))
         await relieving
         self._news.reloaded(wanted, change)
         return Reloaded(wanted.hash, change.anything)
@@ -476,9 +426,3 @@ def _about_to_end(wanted: Configuration) -> Problem:
     return Problem(
         str(wanted.files[0]), 0, 0, "", "the daemon is about to end", "it is read at the next start"
     )
-
-
-def _replace(shared: dict[str, _T], by: Mapping[str, _T]) -> None:
-    """Exchange what is in a mapping that others look into; they never see half of it."""
-    shared.clear()
-    shared.update(by)

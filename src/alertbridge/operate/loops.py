@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
+
+
+class Worker(Protocol):
+    """Something that goes on until it is closed."""
+
+    def run(self) -> Coroutine[Any, Any, None]:
+        """Work until `close`."""
+
+    def close(self) -> None:
+        """Let `run` end when the work at hand is done."""
 
 
 class Loops:
