@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format kills reloads bench lock clean
+.PHONY: help demo run test check format soak kills reloads bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -39,6 +39,10 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts, documentation
 format: $(VENV)/.dev  ## format and mend what can be mended
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+STEPS ?= 1000000
+soak: $(VENV)/.dev  ## random lives of the relay against a plain model, for STEPS steps (SEED=… again)
+	STEPS=$(STEPS) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s tests/integration/test_incident_model.py -k long
 
 N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)

@@ -44,6 +44,8 @@ _SCHEMA: Final[dict[str, Any]] = dict(json_schema())
 _KINDS: Final = {
     ("RuleSettings", "when"): "[condition](rules.md#conditions)",
     ("RuleSettings", "send"): "list of destinations, or mapping",
+    ("HeartbeatSettings", "when"): "[condition](rules.md#conditions)",
+    ("HeartbeatSettings", "send"): "list of destinations, or mapping",
     ("RuleSettings", "active"): "[window](rules.md#active), or list of them",
     ("TrialStep", "at"): "[duration](#durations-and-sizes), or `+` and one",
     ("TrialAlert", "starts_at"): "[duration](#durations-and-sizes), `-` and one, or an instant",
@@ -247,7 +249,7 @@ def listings() -> str:
     """By what each listing can be filtered."""
     each = (
         *(query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS),
-        *(query.AUDIT, query.RULES),
+        *(query.AUDIT, query.RULES, query.HEARTBEATS),
     )
     return table(
         ("listing", "filters", "`state` is one of"),

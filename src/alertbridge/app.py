@@ -22,6 +22,8 @@ from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.fleet import Fleet
 from alertbridge.errors import ConfigurationError, Problem
+from alertbridge.heartbeats.pinger import Pinger
+from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.identifiers import Ulids
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, Notification
@@ -30,6 +32,7 @@ from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
+from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.loops import Loops
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.port import listen
@@ -45,6 +48,7 @@ from alertbridge.parts import (
     endpoints,
     expected_repeats,
     longest_look_back,
+    pings,
     reconcilers,
 )
 from alertbridge.pipeline import Decider
@@ -116,6 +120,9 @@ class App:
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
         self._loops.begin("expirer", self._expirer.run())
+        await self._watchman.start()
+        self._loops.begin("watchman", self._watchman.run())
+        self._loops.begin("pinger", self._pinger.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -157,8 +164,12 @@ class App:
         await self._reconcilers.close()
         self._decider.close()
         self._pruner.close()
+        self._watchman.close()
+        self._pinger.close()
         self._fleet.close()
-        await self._loops.end("watcher", "decider", "pruner", "expirer", *self._fleet.loops)
+        await self._loops.end(
+            "watcher", "decider", "pruner", "expirer", "watchman", "pinger", *self._fleet.loops
+        )
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
             await asyncio.wait_for(self._fleet.drained(), timeout)
@@ -179,6 +190,13 @@ class App:
             end=self._loops.end,
         )
         self._reconcilers = Reconcilers(begin=self._loops.begin, end=self._loops.end)
+        self._watchman = Watchman(
+            store=self._store,
+            configured=lambda: self._decider.bridge.rulebook.heartbeats,
+            clock=self._clock,
+            new_id=self._new_id,
+            concluded=self._wake_decider,
+        )
         self._decider = Decider(
             store=self._store,
             bridge=bridge(self.configuration),
@@ -187,6 +205,7 @@ class App:
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
             decided=self._reconcilers.heed,
+            beat=self._watchman.hear,
         )
         self._expirer = Expirer(
             patience=expected_repeats(settings, resolved=True),
@@ -195,6 +214,14 @@ class App:
             metrics=self.metrics,
             new_id=self._new_id,
             concluded=self._decider.wake,
+        )
+        self._pinger = Pinger(
+            store=self._store,
+            configured=lambda: pings(self.configuration.settings),
+            couriers=self._fleet.couriers,
+            dead=self._loops.dead,
+            clock=self._clock,
+            metrics=self.metrics,
         )
         self._pruner = Pruner(
             store=self._store,
@@ -213,6 +240,9 @@ class App:
             clock=self._clock,
             metrics=self.metrics,
         )
+
+    def _wake_decider(self) -> None:
+        self._decider.wake()
 
     def _routes(self, settings: Settings) -> list[web.RouteDef]:
         self._guard = Guard(token=settings.server.admin_token, loopback=settings.server.on_loopback)
@@ -237,6 +267,7 @@ class App:
             store=self._store,
             couriers=self._fleet.couriers,
             expected=self._expected,
+            pulses=self._watchman.pulses,
             clock=self._clock,
             metrics=self.metrics,
         )
@@ -250,7 +281,8 @@ class App:
             clock=self._clock,
             clean=self._redactor.clean,
         )
-        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain)
+        beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
+        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain, beats)
         return [route for part in parts for route in part.routes()]
 
     def _courier(self, name: str, settings: Settings) -> Courier:

@@ -48,6 +48,7 @@ class Chronicle:
     def decided(self, decisions: Sequence[Decision]) -> None:
         """A batch was decided: events, and doubts that ran out."""
         self._count(decisions)
+        self._count_beats(decisions)
         for decision in decisions:
             self._tell(decision)
 
@@ -90,6 +91,11 @@ class Chronicle:
             self._metrics.alerts.labels(source, status).inc(number)
         for rule, number in matches.items():
             self._metrics.rule_matches.labels(rule).inc(number)
+
+    def _count_beats(self, decisions: Sequence[Decision]) -> None:
+        for heard in (one for decision in decisions for one in decision.input.heard if one.heartbeats):
+            for name in heard.heartbeats if heard.alert.firing else ():
+                self._metrics.heartbeat_beats.labels(name).inc()
 
     def _tell(self, decision: Decision) -> None:
         item, changes = decision.input, decision.changes

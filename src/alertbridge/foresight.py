@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from alertbridge.errors import AlertbridgeError
 from alertbridge.model import (
     JSON,
     Action,
@@ -45,7 +46,7 @@ class Fate:
     """What would become of one alert.
 
     `rules` are those that match, `verdicts` what each rule makes of it. `failures` has one sentence per template that
-    failed.
+    failed. An alert that belongs to `heartbeats` is for them alone.
     """
 
     alert: Alert
@@ -54,6 +55,7 @@ class Fate:
     dropped: bool
     tellings: tuple[Telling, ...]
     failures: tuple[str, ...]
+    heartbeats: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,14 @@ class Foresight:
 
 
 def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
-    """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody."""
-    said = bridge.feeds[source].parser.parse(body, source=source, received_at=received_at)
+    """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody.
+
+    Raises AlertbridgeError for a source that is not configured.
+    """
+    feed = bridge.feed(source)
+    if feed is None:
+        raise AlertbridgeError(f"source {source} is not configured")
+    said = feed.parser.parse(body, source=source, received_at=received_at)
     return foresee_all(bridge, said, at=received_at)
 
 
@@ -88,8 +96,10 @@ def _fate(bridge: Bridge, alert: Alert, at: datetime) -> Fate:
     for one in tellings:
         place = f"{one.intent.rule}: send.{one.intent.destination}"
         failures += [f"{place}.{name}: {sentence}" for name, sentence in one.content.failures.items()]
-    reasons = verdicts(bridge.rulebook, alert, at=at)
-    return Fate(alert, reasons, plan.rules, plan.dropped, tellings, tuple(failures))
+    reasons = () if plan.heartbeats else verdicts(bridge.rulebook, alert, at=at)
+    return Fate(
+        alert, reasons, plan.rules, plan.dropped, tellings, tuple(failures), heartbeats=plan.heartbeats
+    )
 
 
 def _telling(bridge: Bridge, alert: Alert, intent: Intent, at: datetime) -> Telling:
@@ -133,6 +143,7 @@ def _fate_json(fate: Fate) -> JSON:
         "status": fate.alert.status.value,
         "fingerprint": fate.alert.fingerprint,
         "labels": fate.alert.labels,
+        "heartbeats": list(fate.heartbeats),
         "rules": [_verdict_json(verdict) for verdict in fate.verdicts],
         "dropped": fate.dropped,
         "messages": [

@@ -19,6 +19,7 @@ from alertbridge.deliver.transport import Route, Transport
 from alertbridge.destinations import Destination
 from alertbridge.destinations.elven import Elven
 from alertbridge.destinations.hivel import Hivel
+from alertbridge.heartbeats.pinger import Ping
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.pipeline import Bridge, Feed
@@ -115,6 +116,14 @@ def reconcilers(
         )
         for name, one in wanted.items()
         if one is not None
+    }
+
+
+def pings(settings: Settings) -> dict[str, Ping]:
+    """Whom to tell that deliveries work."""
+    return {
+        name: Ping(one.url, one.every, one.destinations, one.max_wait, one.timeout, one.proxy)
+        for name, one in settings.pings.items()
     }
 
 

@@ -15,7 +15,7 @@ deciding itself is pure, and nothing of it is seen by anyone before all of it is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, State, merged
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
+from alertbridge.rules.heartbeat import SELF
 from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
@@ -59,6 +60,9 @@ class Feed:
     stale_window: timedelta
 
 
+_OWN_FEED = Feed(Alertmanager(), timedelta(0))
+
+
 @dataclass(frozen=True, slots=True)
 class Bridge:
     """What the configuration says about deciding: replaced whole, so that no event meets half of two.
@@ -71,6 +75,10 @@ class Bridge:
     rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
+
+    def feed(self, source: str) -> Feed | None:
+        """The source of this name, be it alertbridge itself; None if it is not configured."""
+        return _OWN_FEED if source == SELF else self.feeds.get(source)
 
 
 class Decider:
@@ -89,8 +97,10 @@ class Decider:
         chronicle: Chronicle,
         posted: Callable[[], None],
         decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
+        beat: Callable[[Iterable[str], datetime], None] | None = None,
     ) -> None:
         self.bridge = bridge
+        self._beat = beat
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -168,14 +178,14 @@ class Decider:
     def _decide_batch(self, connection: Connection, most: int) -> list[Decision]:
         """Everything from understand to store, in the transaction of `connection`."""
         bridge, now = self.bridge, self._clock.now()
-        doubted = ledger.due_doubts(connection, now=now, most=most)
-        events = inbox.undecided(
-            connection, most=most - len(doubted), most_bytes=_MOST_BYTES, at_hand=self._at_hand
-        )
+        events = inbox.undecided(connection, most=most, most_bytes=_MOST_BYTES, at_hand=self._at_hand)
+        doubted = ledger.due_doubts(connection, now=_heard_until(events, now), most=most)
+        events = events[: most - len(doubted)]
         inputs = [second_thought(bridge, alert, at=now) for alert in doubted]
         inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
+        self._hear_heartbeats(inputs)
         rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
@@ -205,6 +215,15 @@ class Decider:
         inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
         return decisions
 
+    def _hear_heartbeats(self, inputs: Iterable[Input]) -> None:
+        """Tell of every beat as soon as it is read, whatever becomes of this batch: its body is on disk."""
+        if self._beat is None:
+            return
+        for item in inputs:
+            for one in item.heard:
+                if one.heartbeats and one.alert.firing and item.event and not item.event.inferred:
+                    self._beat(one.heartbeats, item.event.received_at)
+
     async def _set_aside(self, error: Exception) -> int:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
         known = isinstance(error, AlertbridgeError)
@@ -212,10 +231,11 @@ class Decider:
         bridge, now = self.bridge, self._clock.now()
 
         def work(connection: Connection) -> list[Event] | AlertId:
-            doubted = ledger.postpone_doubt(connection, now=now, until=now + _POSTPONED)
+            events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
+            due = _heard_until(events, now)
+            doubted = ledger.postpone_doubt(connection, now=due, until=now + _POSTPONED)
             if doubted is not None:
                 return doubted
-            events = inbox.undecided(connection, most=1, most_bytes=_MOST_BYTES)
             rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
             named = bridge.rulebook.hash
             failed = [Decided(event.id, EventOutcome.FAILED, named, error=reason) for event in events]
@@ -258,7 +278,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
     What was adopted is doubted by nobody: the source itself was asked.
     Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
     """
-    feed = bridge.feeds.get(event.source)
+    feed = bridge.feed(event.source)
     if feed is None:
         raise AlertbridgeError(
             f"source {event.source} is no longer configured; add it again to decide this event"
@@ -271,7 +291,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
             heard.append(Heard(alert, (), ()))
             continue
         plan = bridge.rulebook.plan(alert, at=event.received_at)
-        heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped))
+        heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped, heartbeats=plan.heartbeats))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     window = timedelta(0) if event.adopted else feed.stale_window
     return Input(event, tuple(heard), said.truncated, window, tuple(failures), said.receiver)
@@ -315,8 +335,13 @@ def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: dat
 def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
     """The input that a doubt is when it has run out: the alert, and what the rules want for it at that time."""
     plan = bridge.rulebook.plan(alert, at=at)
-    heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True)
+    heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True, heartbeats=plan.heartbeats)
     return Input(None, (heard,), 0, timedelta(0), ())
+
+
+def _heard_until(waiting: list[Event], now: datetime) -> datetime:
+    """Until when everything accepted is heard; a doubt that ran out later waits, for a resolve may be among the rest."""
+    return waiting[0].received_at if waiting else now
 
 
 def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:

@@ -20,7 +20,7 @@ from tests.support.payloads import captured, said
 CANARIES = {
     name: f"canary{number}{name}x7Qz9"
     for number, name in enumerate(
-        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy", "inline")
+        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy", "inline", "ping")
     )
 }
 MAIN = """
@@ -37,6 +37,9 @@ destinations:
   elven: {{type: elven, url_file: elven-url, timeout: 1s}}
   hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token_file: hivel-token, timeout: 1s}}
   refused: {{type: hivel, base_url: "{stand_ins}/hivel", token: "${{HIVEL2}}", proxy_file: proxy-url, timeout: 1s}}
+pings:
+  straight: {{url_file: ping-url, every: 1s}}
+  around: {{url_file: ping-url, every: 1s, proxy_file: proxy-url}}
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
 """
@@ -60,6 +63,7 @@ def write_secrets(folder: Path, stand_ins: str) -> None:
         "bearer-token": CANARIES["bearer"],
         "password": CANARIES["password"],
         "hmac-secret": CANARIES["hmac"],
+        "ping-url": f"{stand_ins}/ping/{CANARIES['ping']}",
         "elven-url": f"{stand_ins}/elven/{CANARIES['elven']}",
         "hivel-token": CANARIES["hivel"],
         "proxy-url": f"http://user:{CANARIES['proxy']}@127.0.0.1:{closed}",

@@ -280,6 +280,16 @@ async def test_what_is_delivered_is_not_sent_again(hand: Hand) -> None:
     )
 
 
+async def test_a_record_is_not_sent_while_its_incident_may_open_again(hand: Hand) -> None:
+    incident, record = await hand.held_record(reopening=10 * MINUTE)
+    await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY, pr_number=44)
+    said = await hand.post(f"deliveries/{record}/retry", 409)
+    assert "may open again until 2026-01-01T12:10:00Z" in said["detail"]
+    assert (await hand.delivery(record))["next_attempt_at"] == "2026-01-01T12:10:00Z"
+    hand.stock.clock.advance(10 * MINUTE)
+    assert (await hand.post(f"deliveries/{record}/retry"))["state"] == "pending"
+
+
 async def test_a_held_record_cannot_be_sent_as_it_is(hand: Hand) -> None:
     _, record = await hand.held_record()
     answer = await hand.post(f"deliveries/{record}/retry", 409)

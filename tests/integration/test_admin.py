@@ -563,7 +563,11 @@ async def test_health_and_metrics_are_open_to_everybody(stock: Stock) -> None:
     health.ready()
     courier = stock.courier("elven")
     page = MetricsPage(
-        store=stock.store, couriers={"elven": courier}, clock=stock.clock, metrics=courier._metrics
+        store=stock.store,
+        couriers={"elven": courier},
+        pulses=dict,
+        clock=stock.clock,
+        metrics=courier._metrics,
     )
     admin = admin_of(stock, {}, token=TOKEN, loopback=False)
     async with serving(*admin.routes(), *health.routes(), *page.routes()) as client:

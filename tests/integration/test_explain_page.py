@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from alertbridge.cli.main import group
 from alertbridge.config.secrets import Redactor
 from alertbridge.model import Secret
+from alertbridge.operate import explain_page
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.parts import bridge
@@ -74,6 +75,17 @@ async def test_it_says_what_the_command_says(desk: Desk, tmp_path: Path) -> None
     assert said == json.loads(CliRunner().invoke(group, command).output)
     assert said["rules_hash"] == desk.parts.rulebook.hash
     assert [one["destination"] for one in said["alerts"][0]["messages"]] == ["elven", "hivel"]
+
+
+async def test_what_would_fill_the_memory_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    alert = {"status": "firing", "labels": {"alertname": "Down"}}
+    rules = len(desk.parts.rulebook.rules)
+    monkeypatch.setattr(explain_page, "_MOST_VERDICTS", 10 * rules)
+
+    assert len((await desk.ask(json.dumps({"alerts": [alert] * 10}).encode()))["alerts"]) == 10
+    refused = await desk.ask(json.dumps({"alerts": [alert] * 11}).encode(), 413)
+
+    assert f"there are {rules} rules" in refused["detail"]
 
 
 async def test_the_rules_in_use_answer(desk: Desk, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Board:
 async def board(store: Store) -> AsyncIterator[Board]:
     stock, metrics = Stock(store, ManualClock()), Metrics()
     couriers = {"elven": stock.courier("elven", policy=LIMITED), "hivel": stock.courier("hivel")}
-    page = MetricsPage(store=store, couriers=couriers, clock=stock.clock, metrics=metrics)
+    page = MetricsPage(store=store, couriers=couriers, pulses=dict, clock=stock.clock, metrics=metrics)
     async with serving(*page.routes()) as client:
         yield Board(stock, metrics, couriers, client)
 

@@ -296,6 +296,19 @@ async def test_collapse_tells_nothing_of_what_was_over_before_it_was_told(house:
     assert ("alarmed", "skipped") in states
 
 
+async def test_a_resolve_accepted_before_a_doubt_ran_out_settles_it_however_late_it_is_decided(
+    house: House,
+) -> None:
+    await house.hear("33", "32", "33")
+    told = await house.outbox()
+    house.clock.advance(MINUTE)
+    await house.store.accept(Event(house.new_id(), "prod", house.clock.now(), captured("34")))
+    house.clock.advance(MINUTE)
+    await house.hear()
+    assert await house.rows("doubts") == []
+    assert await house.outbox() == told, "nothing was said of what was taken back in time"
+
+
 async def test_a_doubt_that_cannot_be_decided_blames_no_event_and_waits_an_hour(house: House) -> None:
     await house.hear("01", "04")
     await house.hear(captured("01"))

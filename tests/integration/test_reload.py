@@ -170,6 +170,30 @@ async def test_reading_the_same_again_changes_nothing(bench: Bench) -> None:
     assert bench.app._fleet.couriers["elven"] is courier
 
 
+async def test_heartbeats_and_pings_come_and_go_with_a_reload(bench: Bench) -> None:
+    heartbeats = "heartbeats: [{name: watchdog, when: [alertname = Watchdog], every: 1h, send: [elven]}]\n"
+    pings = f'pings: {{out: {{url: "{bench.stand_ins.base_url}/incidents", every: 1s}}}}\n'
+
+    async def names() -> list[str]:
+        return [one["name"] for one in await bench.items("heartbeats")]
+
+    assert await names() == []
+    bench.write(lambda text: text + heartbeats)
+    assert (await bench.app.reload()).changed
+    await bench.post("Watchdog")
+    await bench.settled()
+    assert await bench.items("incidents") == []
+    async with asyncio.timeout(10):
+        while await names() != ["watchdog"]:  # noqa: ASYNC110 - asked over HTTP
+            await asyncio.sleep(0.05)
+    before = bench.app.configuration.hash
+    bench.write(lambda text: text + heartbeats + pings)
+    outcome = await bench.app.reload()
+    assert (outcome.changed, outcome.hash) == (True, before)
+    called = bench.app.metrics.pings.labels("out", "called")._value
+    await bench.until(lambda: called.get() > 0)
+
+
 async def test_under_load_nothing_is_lost_or_doubled_and_every_event_was_decided_by_one_of_the_sets(
     bench: Bench,
 ) -> None:

@@ -55,7 +55,9 @@ async def hand(store: Store) -> AsyncIterator[Hand]:
     parts = (
         Stopping(store=store, stations=stations, clock=stock.clock, guard=guard),
         Admin(store=store, stations=stations, clock=stock.clock, guard=guard),
-        MetricsPage(store=store, couriers={"elven": courier}, clock=stock.clock, metrics=metrics),
+        MetricsPage(
+            store=store, couriers={"elven": courier}, pulses=dict, clock=stock.clock, metrics=metrics
+        ),
     )
     await courier.open()
     async with serving(*(route for part in parts for route in part.routes())) as client:

@@ -93,7 +93,8 @@ class Caller:
     def _ask(
         self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
     ) -> tuple[int, bytes]:
-        address = f"{self._url}{quote(path)}?{urlencode(query)}"
+        said_as = "surrogateescape"  # an argument that is not UTF-8 is asked for by its bytes
+        address = f"{self._url}{quote(path, errors=said_as)}?{urlencode(query, errors=said_as)}"
         request = Request(address, data=data, method=method)  # noqa: S310 - http or https
         request.add_header(OPERATOR, _operator())
         if self._server.admin_token is not None:

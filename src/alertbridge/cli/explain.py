@@ -17,6 +17,7 @@ from alertbridge.cli.taught import Taught
 from alertbridge.clock import SystemClock
 from alertbridge.errors import MalformedBody
 from alertbridge.model import Alert, AlertStatus, Notification
+from alertbridge.rules.heartbeat import SELF
 
 if TYPE_CHECKING:
     from alertbridge.config.load import Configuration
@@ -35,6 +36,8 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
         name, sign, value = pair.partition("=")
         if not sign or not name.strip():
             raise click.BadParameter(f'"{pair}" is not NAME=VALUE')
+        if any("\ud800" <= sign <= "\udfff" for sign in pair):
+            raise click.BadParameter("not UTF-8, as every label is")
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -209,7 +212,7 @@ def _source(configuration: Configuration, given: str | None) -> str:
     names = list(configuration.settings.sources)
     known = f"the configuration has {', '.join(names)}" if names else "the configuration has none"
     if given is not None:
-        if given not in names:
+        if given not in names and given != SELF:
             raise click.BadParameter(f'no source is called "{given}"; {known}', param_hint="--source")
         return given
     if len(names) != 1:

@@ -46,6 +46,9 @@ def _fate_text(fate: Fate, number: int, count: int) -> Iterator[str]:
 
 
 def _rules(fate: Fate) -> str:
+    if fate.heartbeats:
+        names = ", ".join(fate.heartbeats)
+        return f"none is asked: it is a beat of the heartbeat {names}, and opens no incident"
     if not fate.rules:
         return "none matches, so it goes nowhere"
     names = ", ".join(fate.rules)

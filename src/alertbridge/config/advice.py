@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from alertbridge.config.document import Document
 from alertbridge.config.settings import Settings
 from alertbridge.config.shadows import rule_places
-from alertbridge.config.unknown_words import find_unknown_words
+from alertbridge.config.unknown_words import find_unknown_sources, find_unknown_words
 from alertbridge.errors import Problem
 from alertbridge.rules.rulebook import Rulebook
 
@@ -21,6 +21,7 @@ def advise(documents: Sequence[Document], settings: Settings, rulebook: Rulebook
         *_gaps(main, settings),
         *_end(documents, rulebook),
         *_doors(main, settings),
+        *_heartbeats(main, settings),
         *find_unknown_words(documents, rulebook.rules, settings=settings),
     )
 
@@ -53,6 +54,19 @@ def _end(documents: Sequence[Document], rulebook: Rulebook) -> Iterator[Problem]
             "let a rule that sends or drops, without `when` and `active`, follow this one",
             level=_WARNING,
         )
+
+
+def _heartbeats(main: Document, settings: Settings) -> Iterator[Problem]:
+    for index, heartbeat in enumerate(settings.heartbeats):
+        path = ("heartbeats", index)
+        if not heartbeat.grace:
+            yield main.problem(
+                (*path, "grace"),
+                "a beat that comes a moment late counts as silence",
+                "give it some time: `grace: 1m`",
+                level=_WARNING,
+            )
+        yield from find_unknown_sources(main, (*path, "when"), settings=settings)
 
 
 def _doors(main: Document, settings: Settings) -> Iterator[Problem]:

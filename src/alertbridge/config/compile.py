@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from alertbridge.config.document import Data, Document, Path
+from alertbridge.config.heartbeats import HeartbeatCompiler
 from alertbridge.config.rule_settings import RuleSettings
 from alertbridge.config.sends import TARGETS, SendReader
 from alertbridge.config.settings import Settings
@@ -151,6 +152,7 @@ def rulebook(
     destinations: Mapping[str, str],
     tables: Iterable[Table],
     digest: str,
+    beats: HeartbeatCompiler,
 ) -> Rulebook:
     """The rules with the catalogue, the tables and the destinations that they refer to."""
     return Rulebook(
@@ -162,5 +164,7 @@ def rulebook(
         },
         targets={name: TARGETS[kind] for name, kind in destinations.items()},
         hash=digest,
+        heartbeats=tuple(beats.heartbeats),
+        own=tuple(beats.own),
         tables=tables,
     )

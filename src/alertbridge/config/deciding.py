@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from alertbridge.model import JSON, Secret
 
-_CARRYING: Final = frozenset({"server", "storage", "log", "rules_files", "tests"})
+_CARRYING: Final = frozenset({"server", "storage", "log", "rules_files", "tests", "pings"})
 _CARRYING_OF_EACH: Final[Mapping[str, frozenset[str]]] = {
     "sources": frozenset({"auth", "allow_from", "expect_repeat", "reconcile", "stale_alerts"}),
     "lookup": frozenset({"file", "column"}),  # what is read from there is a part of its own

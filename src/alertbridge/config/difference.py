@@ -37,12 +37,13 @@ class Difference:
     anything: bool
     sources: Change
     destinations: Change
+    pings: Change
     rekeyed: frozenset[str]
     restart: tuple[str, ...]
 
     def named(self, how: str) -> list[str]:
         """The sections that were `added`, `changed` or `removed`, such as `destinations.elven`."""
-        parts = {"sources": self.sources, "destinations": self.destinations}
+        parts = {"sources": self.sources, "destinations": self.destinations, "pings": self.pings}
         return [f"{part}.{name}" for part, change in parts.items() for name in getattr(change, how)]
 
 
@@ -51,12 +52,14 @@ def difference(running: Configuration, wanted: Configuration) -> Difference:
     old, new = running.settings, wanted.settings
     sources = _change(old.sources, new.sources)
     destinations = _change(old.destinations, new.destinations)
+    pings = _change(old.pings, new.pings)
     restart = _restart(old, new)
     decides = running.hash != wanted.hash or running.secrets != wanted.secrets
     return Difference(
-        anything=decides or sources.any or destinations.any or bool(restart),
+        anything=decides or sources.any or destinations.any or pings.any or bool(restart),
         sources=sources,
         destinations=destinations,
+        pings=pings,
         rekeyed=frozenset(
             name
             for name in destinations.changed

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
+from alertbridge.config.secrets import Redactor
 from alertbridge.errors import Problem
+from alertbridge.model import Secret
 
 
 class Findings:
@@ -14,6 +17,11 @@ class Findings:
         self._problems: list[Problem] = []
         self._files: list[str] = []
         self._unreadable: set[tuple[str, str]] = set()
+        self._redactor = Redactor(())
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Show no trace of these in any Problem: one may stand where it does not belong, and be part of a sentence."""
+        self._redactor.learn(tuple(secrets))
 
     def read(self, file: str, problems: Iterable[Problem]) -> None:
         """Take what reading `file` found. What later steps say of the same settings would be noise."""
@@ -38,7 +46,16 @@ class Findings:
         order = {file: index for index, file in reversed(list(enumerate(self._files)))}
         return tuple(
             sorted(
-                dict.fromkeys(problems),
+                dict.fromkeys(map(self._cleaned, problems)),
                 key=lambda problem: (order.get(problem.file, 0), problem.line, problem.column),
             )
+        )
+
+    def _cleaned(self, problem: Problem) -> Problem:
+        clean = self._redactor.clean
+        return replace(
+            problem,
+            field=clean(problem.field),
+            problem=clean(problem.problem),
+            remedy=clean(problem.remedy),
         )

@@ -33,6 +33,7 @@ from alertbridge.config.document import Document
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
+from alertbridge.config.heartbeats import HeartbeatCompiler, unknown_ping_destinations
 from alertbridge.config.kinds import choose_types, destination_types, words
 from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
@@ -48,6 +49,7 @@ from alertbridge.config.trials import Trial, TrialChecker, placed
 from alertbridge.config.values import Folders
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import JSON, Secret, Severity
+from alertbridge.rules.heartbeat import Heartbeat
 from alertbridge.rules.rule_set import Part, RuleSet
 from alertbridge.rules.rulebook import Rule, Rulebook
 from alertbridge.rules.severity import SeverityWords
@@ -142,6 +144,7 @@ class _Loading:
         data, problems = choose_types(main)
         secrets = SecretReader(folders=self._folders)
         data = secrets.fill(main, Settings, data)
+        self.findings.hide(secrets.secrets)
         settings = self._validate(Settings, main, data)
         self.findings.add([*problems, *secrets.problems])
         tables = self._tables(main)
@@ -156,7 +159,10 @@ class _Loading:
         )
         self.findings.add(named.problems)
         compiler = Compiler(destinations=destinations, severities=explained, vocabulary=named.vocabulary)
-        rules = self._compile(compiler, written)
+        beats = HeartbeatCompiler(
+            main, destinations=destinations, severities=explained, vocabulary=named.vocabulary
+        )
+        rules = self._compile(compiler, beats, written)
         if settings is None or self.findings.all():
             return None
         trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))
@@ -167,7 +173,12 @@ class _Loading:
             Part(os.path.relpath(path, self._base), deciding(one, clean=clean)) for path, one in said
         )
         book = rulebook(
-            rules, settings=settings, destinations=destinations, tables=tables.tables, digest=kept.hash
+            rules,
+            settings=settings,
+            destinations=destinations,
+            tables=tables.tables,
+            digest=kept.hash,
+            beats=beats,
         )
         return Configuration(
             settings=settings,
@@ -177,7 +188,10 @@ class _Loading:
             secrets=tuple(dict.fromkeys(secrets.secrets)),
             base=self._base,
             warnings=self.findings.ordered(
-                (*advise([main, *rule_files.values()], settings, book), *named.unused(compiler.used))
+                (
+                    *advise([main, *rule_files.values()], settings, book),
+                    *named.unused(compiler.used | beats.used),
+                )
             ),
             secret_files=secrets.files,
             trials=trials,
@@ -198,16 +212,23 @@ class _Loading:
         ]
 
     def _compile(
-        self, compiler: Compiler, written: Sequence[tuple[Document, Settings | RuleFile | None]]
+        self,
+        compiler: Compiler,
+        beats: HeartbeatCompiler,
+        written: Sequence[tuple[Document, Settings | RuleFile | None]],
     ) -> tuple[Rule, ...]:
-        """The rules of all files, in order, with the tests held against them."""
+        """The rules of all files, in order, with the heartbeats before them, and the tests held against them."""
         rules: tuple[Rule, ...] = ()
         for document, part in written:
             rules += compiler.rules(document, part.rules if part else None)
-        self.findings.add(compiler.problems)
         main, *rule_files = [document for document, _ in written]
-        self._check_reach([main, *rule_files], rules)
-        self._check_trials(main, rule_files, rules=compiler.rule_names)
+        settings = written[0][1]
+        beats.compile(
+            settings.heartbeats if isinstance(settings, Settings) else None, rules=compiler.rule_names
+        )
+        self.findings.add([*compiler.problems, *beats.problems, *unknown_ping_destinations(main)])
+        self._check_reach([main, *rule_files], rules, beats.heartbeats)
+        self._check_trials(main, rule_files, rules=compiler.rule_names, heartbeats=beats.names)
         return rules
 
     def documents(self) -> tuple[Document, ...]:
@@ -215,14 +236,26 @@ class _Loading:
         main = self._read(self._path, str(self._path), MAIN)
         return () if main is None else (main, *self._rule_files(main).values())
 
-    def _check_reach(self, documents: Iterable[Document], rules: tuple[Rule, ...]) -> None:
+    def _check_reach(
+        self, documents: Sequence[Document], rules: tuple[Rule, ...], heartbeats: Sequence[Heartbeat]
+    ) -> None:
         """Which rule hides which can be told of rules that are as they are meant: without any other mistake."""
-        if not any(problem.field.startswith("rules") for problem in self.findings.all()):
-            self.findings.add(find_shadows(documents, rules))
+        if not any(problem.field.startswith(("rules", "heartbeats")) for problem in self.findings.all()):
+            self.findings.add(find_shadows(documents, rules, heartbeats=heartbeats))
 
-    def _check_trials(self, main: Document, rule_files: Iterable[Document], *, rules: Iterable[str]) -> None:
+    def _check_trials(
+        self,
+        main: Document,
+        rule_files: Iterable[Document],
+        *,
+        rules: Iterable[str],
+        heartbeats: Iterable[str],
+    ) -> None:
         checker = TrialChecker(
-            sources=words(main, "sources"), destinations=words(main, "destinations"), rules=rules
+            sources=words(main, "sources"),
+            destinations=words(main, "destinations"),
+            rules=rules,
+            heartbeats=heartbeats,
         )
         for document in (main, *rule_files):
             self.findings.add(checker.check(document))

@@ -25,7 +25,7 @@ _GROUP: Final[dict[str, Any]] = {
     "additionalProperties": False,
     "properties": {"any": {"type": "array"}, "all": {"type": "array"}, "not": {}},
 }
-_CONDITION: Final[dict[str, Any]] = {
+CONDITION: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "string"},
         {"type": "array", "items": {"anyOf": [{"type": "string"}, {"type": "array"}, _GROUP]}},
@@ -107,7 +107,7 @@ class RuleSettings(Section):
     """One mapping rule. The first that matches an alert decides, unless it says `continue: true`."""
 
     name: Text = Field(description="The rule's name, unique over all files.", examples=["payments-critical"])
-    when: Annotated[Any, WithJsonSchema(_CONDITION)] = Field(
+    when: Annotated[Any, WithJsonSchema(CONDITION)] = Field(
         default_factory=list,
         description="Alertmanager matchers that must all hold; `any:`, `all:` and `not:` group them. Absent: every alert.",
         examples=[['severity =~ "critical|page"', "team = payments"], [{"any": ["env = dev", "env = test"]}]],

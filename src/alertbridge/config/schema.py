@@ -27,9 +27,11 @@ def describe() -> dict[str, Any]:
     schema: dict[str, Any] = Settings.model_json_schema()
     schema["title"] = "alertbridge configuration"
     schema["$defs"]["SendSettings"]["properties"] |= _fields()
+    for sending in ("RuleSettings", "HeartbeatSettings"):
+        send = schema["$defs"][sending]["properties"]["send"]
+        send |= _both_forms(send)
+        del send["type"], send["additionalProperties"]
     rule = schema["$defs"]["RuleSettings"]
-    rule["properties"]["send"] |= _both_forms(rule["properties"]["send"])
-    del rule["properties"]["send"]["type"], rule["properties"]["send"]["additionalProperties"]
     active = rule["properties"]["active"]
     window = active.pop("items")
     several = {"type": active.pop("type"), "items": window, "minItems": 1}

@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.destination_settings import DestinationSettings
+from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
 from alertbridge.config.lookup_settings import LookupSettings, TableName
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.rule_settings import (
@@ -24,6 +25,7 @@ from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Size
 from alertbridge.config.values import Level, Name, ReadableFile, Span, Switch, TemplateName, Text, one_of
 from alertbridge.model import Severity
+from alertbridge.rules.heartbeat import SELF
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
@@ -191,6 +193,15 @@ def _each_word_once(value: dict[str, Severity]) -> dict[str, Severity]:
     return value
 
 
+def _not_own(value: str) -> str:
+    if value == SELF:
+        raise refused("this name is that of what alertbridge itself raises", "call the source otherwise")
+    return value
+
+
+SourceName = Annotated[Name, AfterValidator(_not_own)]
+
+
 class Settings(Section):
     """The main configuration file. A rule file holds `rules`, `defaults`, `templates` and `tests` only."""
 
@@ -205,7 +216,7 @@ class Settings(Section):
     log: LogSettings = Field(
         default_factory=LogSettings, description="The log.", examples=[{"level": "info", "format": "json"}]
     )
-    sources: dict[Name, SourceSettings] = Field(
+    sources: dict[SourceName, SourceSettings] = Field(
         default_factory=dict,
         description="Where alerts come from; each is served at `/v1/sources/` and its name.",
         examples=[{"prod": {"type": "alertmanager", "auth": {"bearer_token_file": "webhook-token"}}}],
@@ -224,6 +235,16 @@ class Settings(Section):
         default_factory=dict,
         description="What is known of each service.",
         examples=[{"checkout": {"repo_url": "https://github.com/acme/checkout"}}],
+    )
+    heartbeats: tuple[HeartbeatSettings, ...] = Field(
+        (),
+        description="Alerts that must keep coming; who is told when they do not.",
+        examples=[[{"name": "watchdog", "when": ["alertname = Watchdog"], "every": "1m", "send": ["elven"]}]],
+    )
+    pings: dict[Name, PingSettings] = Field(
+        default_factory=dict,
+        description="URLs that are called only while deliveries really succeed.",
+        examples=[{"healthchecks": {"url_file": "ping-url"}}],
     )
     lookup: dict[TableName, LookupSettings] = Field(
         default_factory=dict,

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from alertbridge.config.document import Document, Path
+from alertbridge.config.heartbeats import heartbeat_places, standing_first
 from alertbridge.errors import Problem
 from alertbridge.rules.condition import written
+from alertbridge.rules.heartbeat import Heartbeat
 from alertbridge.rules.rulebook import Rule
 from alertbridge.rules.shadow import Shadow, shadowed
 
 _MOST_NAMED = 5
 
 
-def find_shadows(documents: Iterable[Document], rules: tuple[Rule, ...]) -> Iterator[Problem]:
-    """A mistake for every rule that can never match; `documents` are those that the rules stand in."""
-    places = rule_places(documents)
-    for shadow in shadowed(rules):
+def find_shadows(
+    documents: Sequence[Document], rules: tuple[Rule, ...], *, heartbeats: Sequence[Heartbeat] = ()
+) -> Iterator[Problem]:
+    """A mistake for every rule that can never match; `documents` are those that the rules stand in.
+
+    Heartbeats take their alerts before any rule is asked; they do not take them from each other.
+    """
+    taking = heartbeat_places(documents[0])
+    places = rule_places(documents) | taking
+    for shadow in shadowed((*standing_first(heartbeats), *rules)):
+        if shadow.by and shadow.rule in taking:
+            continue
         document, path = places[shadow.rule]
         if shadow.by:
             takers = [_taker(name, *places[name]) for name in shadow.by[:_MOST_NAMED]]
-            yield document.problem((*path, "name"), *_covered(shadow, takers))
+            yield document.problem(
+                (*path, "name"), *_covered(shadow, takers, movable=shadow.by[0] not in taking)
+            )
         else:
             yield document.problem((*path, "when"), *_unfulfilled(shadow))
 
@@ -42,7 +54,7 @@ def _taker(name: str, document: Document, path: Path) -> str:
     return f'"{name}" ({document.file}:{document.place((*path, "name")).line})'
 
 
-def _covered(shadow: Shadow, takers: list[str]) -> tuple[str, str]:
+def _covered(shadow: Shadow, takers: list[str], *, movable: bool) -> tuple[str, str]:
     more = len(shadow.by) - len(takers)
     if more:
         takers = [*takers, f"{more} more"]
@@ -51,6 +63,8 @@ def _covered(shadow: Shadow, takers: list[str]) -> tuple[str, str]:
     else:
         who, them = f"rules {', '.join(takers[:-1])} and {takers[-1]} together take", "one of them"
     problem = f'rule "{shadow.rule}" can never match: {who} every alert that it is for'
+    if not movable:
+        return problem, f"narrow {them}, or remove this rule: heartbeats come before all rules"
     return problem, f'move it above "{shadow.by[0]}", narrow {them}, or remove this rule'
 
 

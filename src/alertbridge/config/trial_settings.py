@@ -114,6 +114,11 @@ class TrialExpectation(Section):
     unmatched: Switch | None = Field(
         None, description="Whether no rule sends or drops any alert.", examples=[True]
     )
+    heartbeat: RuleNames | None = Field(
+        None,
+        description="The heartbeat that every alert is a beat of, and no rule is asked; a list for several, in order.",
+        examples=["watchdog"],
+    )
 
     @property
     def messages(self) -> dict[str, list[dict[str, Any]]]:
@@ -122,8 +127,9 @@ class TrialExpectation(Section):
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if not self.model_extra and self.rule is None and self.dropped is None and self.unmatched is None:
-            remedy = "add `rule:`, `dropped:`, `unmatched:` or the name of a destination"
+        own = (self.rule, self.dropped, self.unmatched, self.heartbeat)
+        if not self.model_extra and own == (None,) * len(own):
+            remedy = "add `rule:`, `dropped:`, `unmatched:`, `heartbeat:` or the name of a destination"
             raise refused("nothing is expected", remedy)
         return self
 

@@ -43,10 +43,18 @@ def placed(document: Document, tests: Tests) -> tuple[Trial, ...]:
 class TrialChecker:
     """Finds what no test by itself can show to be wrong; reads raw data, so that one mistake hides no other."""
 
-    def __init__(self, *, sources: Iterable[str], destinations: Iterable[str], rules: Iterable[str]) -> None:
+    def __init__(
+        self,
+        *,
+        sources: Iterable[str],
+        destinations: Iterable[str],
+        rules: Iterable[str],
+        heartbeats: Iterable[str] = (),
+    ) -> None:
         self._sources = tuple(sources)
         self._destinations = tuple(destinations)
         self._rules = tuple(rules)
+        self._heartbeats = tuple(heartbeats)
 
     def check(self, document: Document) -> Iterator[Problem]:
         """What is wrong with the tests of one file."""
@@ -98,6 +106,7 @@ class TrialChecker:
             if name not in self._rules:
                 advice = remedy(name, self._rules, noun="known rules")
                 yield document.problem(place, f'there is no rule "{name}"', advice)
+        yield from self._heartbeat(document, (*path, "heartbeat"), data.get("heartbeat"))
         for name, messages in data.items():
             if name in _OWN:
                 continue
@@ -106,6 +115,15 @@ class TrialChecker:
                 yield document.problem((*path, name), f'there is no destination "{name}"', advice, key=True)
             else:
                 yield from _messages(document, (*path, name), messages)
+
+    def _heartbeat(self, document: Document, path: Path, data: Data) -> Iterator[Problem]:
+        names = (
+            [((*path, i), each) for i, each in enumerate(data)] if isinstance(data, list) else [(path, data)]
+        )
+        for place, name in names:
+            if isinstance(name, str) and name not in self._heartbeats:
+                advice = remedy(name, self._heartbeats, noun="known heartbeats")
+                yield document.problem(place, f'there is no heartbeat "{name}"', advice)
 
 
 def _messages(document: Document, path: Path, data: Data) -> Iterator[Problem]:

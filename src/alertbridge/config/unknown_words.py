@@ -56,6 +56,11 @@ def find_unknown_words(
     yield from severities.values()
 
 
+def find_unknown_sources(document: Document, path: Path, *, settings: Settings) -> Iterator[Problem]:
+    """A warning for every source that the condition at `path` asks for and that is not there."""
+    yield from _sources(document, [each for each in _asked(document.at(path), path) if each.value], settings)
+
+
 def _asked(data: Data, path: Path) -> Iterator[_Asked]:
     """The values that a condition asks for, as far as they are few; what stands below a `not` is not asked for."""
     match data:

@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from alertbridge.clock import Clock
-from alertbridge.model import Ambiguous, Paused, Request, Response, Retry
+from alertbridge.model import Ambiguous, Paused, Request, Response, Retry, Secret
 
 _KEPT_BODY = 16 * 1024
 _IDLE = (
@@ -64,9 +64,17 @@ class Transport:
 
     async def post(self, request: Request) -> Response | Retry | Ambiguous | Paused:
         """Send once, following no redirect. Reasons never hold the URL, which may be a secret."""
+        return await self._send("POST", request)
+
+    async def get(self, url: Secret) -> Response | Retry | Ambiguous | Paused:
+        """Ask once, following no redirect. Reasons never hold the URL, which may be a secret."""
+        return await self._send("GET", Request(url.reveal(), {}, b""))
+
+    async def _send(self, method: str, request: Request) -> Response | Retry | Ambiguous | Paused:
         assert self._session is not None
         try:
-            async with self._session.post(
+            async with self._session.request(
+                method,
                 URL(request.url, encoded=True),
                 data=request.body,
                 headers=request.headers,

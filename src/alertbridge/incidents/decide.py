@@ -93,14 +93,14 @@ class _Draft:
         self._clear_doubt(identity)
         start = max(alert.starts_at, known.ends_at) if known and known.ends_at else alert.starts_at
         effects = [self._fires_at_home(incident, member, heard, start) for incident, member in homes]
-        settled = {incident.destination for incident, _ in homes}
+        settled = _settled(homes, heard.intents)
         effects += [
             self._fires_anew(intent, alert, start)
             for intent in heard.intents
-            if intent.destination not in settled
+            if intent.destination not in settled and _place(intent) not in {home.place for home, _ in homes}
         ]
         self._firing[identity] = alert
-        self._remember(alert, firing=True, starts_at=start)
+        self._remember(alert, firing=True, starts_at=start, ends_at=known.ends_at if known else None)
         self._judge(heard, effects, "dropped" if heard.dropped else "no rule matches")
 
     def hear_resolved(self, heard: Heard) -> None:
@@ -278,6 +278,8 @@ class _Draft:
         self._known[alert.id] = Known(alert.id, firing, starts_at, ends_at, self._now)
 
     def _judge(self, heard: Heard, effects: list[tuple[str, Effect]], otherwise: str) -> None:
+        if heard.heartbeats:
+            otherwise = f"heartbeat {', '.join(heard.heartbeats)}"
         note = "" if effects else otherwise
         self._verdicts.append(
             Verdict(heard.alert.id, heard.alert.status.value, heard.rules, tuple(effects), note)
@@ -308,6 +310,12 @@ def _part(
     incident: Incident, intent: Intent, alert: Alert, start: datetime, end: datetime | None, now: datetime
 ) -> Member:
     return Member(incident.id, alert.id, end is None, intent.severity, start, end, now)
+
+
+def _settled(homes: Sequence[tuple[Incident, Member]], intents: Sequence[Intent]) -> set[str]:
+    """The destinations where an alert goes to its homes alone: it fires there, or its rules were others once."""
+    wanted = {_place(intent) for intent in intents}
+    return {home.destination for home, member in homes if member.firing or home.place not in wanted}
 
 
 def _place(intent: Intent) -> Place:

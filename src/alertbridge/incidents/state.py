@@ -73,7 +73,10 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What was last believed of an alert, whether or not an incident is open for it."""
+    """What was last believed of an alert, whether or not an incident is open for it.
+
+    `ends_at` is its last end, also while it fires again.
+    """
 
     alert: AlertId
     firing: bool
@@ -92,18 +95,22 @@ class Doubt:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out."""
+    """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out.
+
+    `heartbeats` are those that it belongs to; then no rule was asked.
+    """
 
     alert: Alert
     rules: tuple[str, ...]
     intents: tuple[Intent, ...]
     dropped: bool = False
     doubted: bool = False
+    heartbeats: tuple[str, ...] = ()
 
     @property
     def unmatched(self) -> bool:
         """Whether no rule says what becomes of it, though some may have set values."""
-        return not self.intents and not self.dropped
+        return not (self.intents or self.dropped or self.heartbeats)
 
 
 class Effect(StrEnum):

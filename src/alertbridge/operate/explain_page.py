@@ -10,18 +10,20 @@ from aiohttp import hdrs, web
 
 from alertbridge.clock import Clock
 from alertbridge.errors import MalformedBody
-from alertbridge.foresight import as_json, foresee
+from alertbridge.foresight import as_json, foresee_all
 from alertbridge.operate.answers import refusal
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery
 from alertbridge.pipeline import Bridge
 from alertbridge.problems import problem
 
+_MOST_VERDICTS = 100_000  # each alert gets one of each rule, of about a kilobyte
+
 
 class ExplainPage:
     """Answers as `alertbridge explain --json` does, by what `bridge` decides with now; nothing is stored or sent.
 
-    One body after the other, in a thread: however many alerts it holds, requests and deciding go on. `clean` takes
+    What would have more than 100,000 verdicts, one for each alert and rule, is refused with 413. One body after the other, in a thread: however many alerts it holds, requests and deciding go on. `clean` takes
     secrets out of the answer.
     """
 
@@ -56,11 +58,17 @@ class ExplainPage:
                 text = await asyncio.to_thread(self._explained, bridge, body, source)
         except MalformedBody as error:
             return problem(400, "Malformed body", str(error), place=error.place, problem=error.problem)
+        if text is None:
+            detail = f"there are {len(bridge.rulebook.rules)} rules, each of which is tried on each alert; send fewer alerts"
+            return problem(413, "Too much to explain", detail)
         return web.Response(body=text.encode(), content_type="application/json")
 
-    def _explained(self, bridge: Bridge, body: bytes, source: str) -> str:
-        seen = foresee(bridge, body, source=source, received_at=self._clock.now())
-        return self._clean(json.dumps(as_json(seen), default=dict))
+    def _explained(self, bridge: Bridge, body: bytes, source: str) -> str | None:
+        """The answer; None where it would take too much memory and time."""
+        said = bridge.feeds[source].parser.parse(body, source=source, received_at=self._clock.now())
+        if len(said.alerts) * len(bridge.rulebook.rules) > _MOST_VERDICTS:
+            return None
+        return self._clean(json.dumps(as_json(foresee_all(bridge, said)), default=dict))
 
 
 def _source(request: web.Request, bridge: Bridge) -> str:
@@ -74,6 +82,6 @@ def _source(request: web.Request, bridge: Bridge) -> str:
         raise BadQuery("source", "given more than once", names)
     if not given and len(names) != 1:
         raise BadQuery("source", "say which source the body comes from", names)
-    if given and given[0] not in names:
+    if given and bridge.feed(given[0]) is None:
         raise BadQuery("source", f'no source is called "{given[0]}"', names)
     return given[0] if given else names[0]

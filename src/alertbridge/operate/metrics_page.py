@@ -14,6 +14,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
+from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.store import beliefs
@@ -31,10 +32,12 @@ class MetricsPage:
         *,
         store: Store,
         couriers: Mapping[str, Courier],
+        pulses: Callable[[], Mapping[str, Pulse]],
         clock: Clock,
         metrics: Metrics,
         expected: Mapping[str, timedelta] = MappingProxyType({}),
     ) -> None:
+        self._pulses = pulses
         self._store = store
         self._couriers = couriers
         self._expected = expected
@@ -85,6 +88,11 @@ class MetricsPage:
             metrics.rate_budget,
             _keyed({name: budget for name, budget in seen.budgets.items() if budget is not None}),
         )
+        pulses = self._pulses()
+        _replace(metrics.heartbeat_silent, {(name,): pulse.silent for name, pulse in pulses.items()})
+        last = {name: pulse.last_beat for name, pulse in pulses.items() if pulse.last_beat}
+        quiet = {name: max(0.0, (now - moment).total_seconds()) for name, moment in last.items()}
+        _replace(metrics.heartbeat_last_seconds, _keyed(quiet))
         metrics.inbox.set(census.undecided)
 
 

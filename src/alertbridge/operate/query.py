@@ -52,6 +52,7 @@ DELIVERIES = Listing(
     numbered=True,
 )
 AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
+HEARTBEATS = Listing("heartbeats")
 DESTINATIONS = Listing("destinations")
 RULES = Listing("rules", numbered=True)
 

@@ -54,7 +54,7 @@ def verdicts(book: Rulebook, alert: Alert, *, at: datetime) -> tuple[Verdict, ..
     matching = {rule.name: left for rule, left in book.matching(alert, at=at)}
     found: list[Verdict] = []
     decided = False
-    for rule in book.rules:
+    for rule in book.asked_of(alert):
         if decided:
             found.append(Verdict(rule.name, None))
         elif rule.name in matching:

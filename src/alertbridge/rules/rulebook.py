@@ -15,6 +15,7 @@ from alertbridge.model import Alert, Content, Field, Intent, Reporting, Resend, 
 from alertbridge.rules import render
 from alertbridge.rules.condition import All
 from alertbridge.rules.enrichment import Enrichment
+from alertbridge.rules.heartbeat import SELF, Heartbeat
 from alertbridge.rules.index import RuleIndex
 from alertbridge.rules.lookup import Table
 from alertbridge.rules.severity import SeverityWords
@@ -97,18 +98,20 @@ class Plan:
 
     `rules` are the names of those that matched, in order, also of those that only set values. `failures` holds,
     by rule and field (`key`, `severity`, `service`, `set.labels.team`), a sentence for every template that failed.
+    An alert that belongs to `heartbeats` is for them alone: no rule is asked.
     """
 
     rules: tuple[str, ...]
     dropped: bool
     intents: tuple[Intent, ...]
     failures: Mapping[tuple[str, str], str]
+    heartbeats: tuple[str, ...] = ()
 
 
 class Rulebook:
     """The rules with all that they refer to; `hash` names this state of the configuration.
 
-    Every destination that a rule sends to must be in `targets`. Raises TemplateError for a target's field
+    `own` are the rules for what alertbridge itself raises, which no other rule is asked for. Every destination that a rule sends to must be in `targets`. Raises TemplateError for a target's field
     whose default is no good template.
     """
 
@@ -121,12 +124,16 @@ class Rulebook:
         targets: Mapping[str, Target],
         hash: str,  # noqa: A002 - the word used for it everywhere
         tables: Iterable[Table] = (),
+        heartbeats: tuple[Heartbeat, ...] = (),
+        own: tuple[Rule, ...] = (),
     ) -> None:
         self._rules = rules
         self._tables = {table.name: table for table in tables}
         self._index = RuleIndex([rule.when for rule in rules])
         self._hash = hash
-        self._by_name = {rule.name: rule for rule in rules}
+        self._heartbeats = heartbeats
+        self._own = own
+        self._by_name = {rule.name: rule for rule in (*rules, *own)}
         self._words = SeverityWords(severities)
         self._reporting = {name: target.reporting for name, target in targets.items()}
         self._fields = {
@@ -143,15 +150,27 @@ class Rulebook:
         return self._rules
 
     @property
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """The heartbeats that are listened for."""
+        return self._heartbeats
+
+    @property
     def hash(self) -> str:
         """The name of this state of the configuration."""
         return self._hash
+
+    def asked_of(self, alert: Alert) -> tuple[Rule, ...]:
+        """The rules that may be for the alert: of what alertbridge itself raises, its own only."""
+        return self._own if alert.source == SELF else self._rules
 
     def plan(self, alert: Alert, *, at: datetime) -> Plan:
         """Which rules match, and what they want at which destination; templates that fail never stop it.
 
         `at` is the instant at which the alert was heard.
         """
+        heartbeats = tuple(one.name for one in self._heartbeats if one.is_beaten_by(alert))
+        if heartbeats:
+            return Plan((), dropped=False, intents=(), failures={}, heartbeats=heartbeats)
         matched: list[str] = []
         intents: dict[tuple[str, str], Intent] = {}
         failures: Failures = {}
@@ -208,6 +227,9 @@ class Rulebook:
         This is the one place where rules are tried, so that planning, rendering and explaining cannot disagree.
         """
         subject = Subject(alert, self._tables)
+        if alert.source == SELF:
+            yield from ((rule, subject) for rule in self._own if rule.matches(alert, at))
+            return
         positions = self._index.candidates(alert)
         while (position := next(positions, None)) is not None:
             rule = self._rules[position]

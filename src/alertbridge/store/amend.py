@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, exists, select, update
 from sqlalchemy.engine import Row
 
 from alertbridge.errors import AlertbridgeError
-from alertbridge.model import JSON, Action, DeliveryState
+from alertbridge.model import JSON, Action, DeliveryState, instant
 from alertbridge.store.schema import deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
@@ -40,7 +40,7 @@ def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) 
     """Send it as soon as its line allows, with its whole time before it again; None if there is no such delivery.
 
     A dead `alarmed` or `resolved` is refused where something newer was delivered on its key, since it would undo that,
-    unless `force`.
+    unless `force`; a record while its incident may still open again, since that would make a second one.
     """
     row = _find(connection, delivery)
     if row is None:
@@ -52,6 +52,9 @@ def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) 
         raise NotPossible(f"it is {state.value}; only what is dead or pending can be sent again")
     if row.missing:
         raise NotPossible(f"it lacks {', '.join(row.missing)}; complete its incident instead")
+    until = _reopenable_until(connection, row)
+    if until is not None and until > now:
+        raise NotPossible(f"its incident may open again until {instant(until)}; the record waits for that")
     if state is DeliveryState.DEAD and not force and _overtaken(connection, row):
         raise NotPossible(
             "something newer was delivered on its key, which this would undo; with force it is sent all the same"
@@ -126,6 +129,13 @@ def fill(
 
 def _find(connection: Connection, delivery: str) -> Row[Any] | None:
     return connection.execute(select(deliveries).where(deliveries.c.id == delivery)).one_or_none()
+
+
+def _reopenable_until(connection: Connection, row: Row[Any]) -> datetime | None:
+    """Until when a record is not final: its incident, opened again, will have another."""
+    if row.action != Action.RECORD.value:
+        return None
+    return connection.scalar(select(incidents.c.reopen_until).where(incidents.c.id == row.incident))
 
 
 def _overtaken(connection: Connection, row: Row[Any]) -> bool:

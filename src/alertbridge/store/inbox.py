@@ -78,6 +78,7 @@ _BY_SEQ = select(
     events.c.inferred,
     events.c.adopted,
 ).where(events.c.seq.in_(bindparam("seqs", expanding=True)))
+_OLDEST_UNDECIDED = select(events.c.received_at).where(_WAITING).order_by(events.c.seq).limit(1)
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
 _VERDICTS = func.json_each(bindparam("verdicts")).table_valued("key", "value", name="decided")
 _DECIDE = (
@@ -123,6 +124,12 @@ def _read(connection: Connection, seqs: Sequence[int]) -> list[Event]:
 def count_undecided(connection: Connection) -> int:
     """How many events wait to be decided."""
     return int(connection.scalar(_COUNT_UNDECIDED) or 0)
+
+
+def oldest_undecided(connection: Connection) -> datetime | None:
+    """When the event was received that has waited longest to be decided; None if none waits."""
+    found: datetime | None = connection.scalar(_OLDEST_UNDECIDED)
+    return found
 
 
 def mark(connection: Connection, decided: Sequence[Decided], *, now: datetime) -> None:

@@ -83,6 +83,7 @@ _OCCUPANTS = select(incidents.c.id).where(
 _IDENTIFIERS: BindParameter[str] = bindparam("identifiers", expanding=True)
 _INCIDENTS = select(incidents).where(incidents.c.id.in_(_IDENTIFIERS))
 _MEMBERS = select(members).where(members.c.incident.in_(_IDENTIFIERS))
+_OLDEST_DOUBT = (doubts.c.due_at, doubts.c.source, doubts.c.fingerprint)
 
 
 def _rows_of_alerts(
@@ -110,7 +111,7 @@ def _rows_of_incidents(
 def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Alert]:
     """Doubted alerts whose time has come, oldest first."""
     rows = connection.execute(
-        select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(doubts.c.due_at).limit(most)
+        select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(*_OLDEST_DOUBT).limit(most)
     )
     return [_alert(row.alert) for row in rows]
 
@@ -120,7 +121,7 @@ def postpone_doubt(connection: Connection, *, now: datetime, until: datetime) ->
     row = connection.execute(
         select(doubts.c.source, doubts.c.fingerprint)
         .where(doubts.c.due_at <= now)
-        .order_by(doubts.c.due_at)
+        .order_by(*_OLDEST_DOUBT)
         .limit(1)
     ).first()
     if row is None:

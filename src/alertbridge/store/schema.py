@@ -304,6 +304,22 @@ rule_sets = Table(
     Column("last_loaded_at", Instant, nullable=False),
 )
 
+# What is kept of heartbeats over a restart; one is silent from `silent_since` until it is heard again.
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("last_beat", Instant),
+    Column("silent_since", Instant),
+)
+
+pings = Table(
+    "pings",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("called_at", Instant, nullable=False),
+)
+
 # Destinations that an operator has stopped.
 stops = Table(
     "stops",

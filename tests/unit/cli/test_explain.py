@@ -184,6 +184,7 @@ def test_an_alert_may_be_given_by_its_labels_alone(configuration: Path) -> None:
         (["-", "--labels", "a=b"], "the alerts are either in FILE or said by --labels and --annotations"),
         (["--labels", "a"], '"a" is not NAME=VALUE'),
         (["--labels", "=a"], '"=a" is not NAME=VALUE'),
+        (["--labels", "a=\udcff"], "not UTF-8, as every label is"),
         (["--labels", "a=b", "--source", "none"], 'no source is called "none"'),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from alertbridge.cli.caller import Caller
+from alertbridge.cli.caller import Caller, NoAnswer
 from alertbridge.cli.main import group
 from alertbridge.errors import ConfigurationError
 
@@ -61,3 +61,13 @@ def test_a_url_needs_no_configuration(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd"])
 def test_what_is_no_address_is_wrong_usage(url: str) -> None:
     assert CliRunner().invoke(group, ["reload", "--url", url]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("trace", "eu/\udcff"), ("incidents", "--key", "\udcff"), ("destinations", "resume", "\udcff")],
+)
+def test_an_argument_that_is_not_utf_8_is_asked_for_all_the_same(arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(group, [*arguments, "--url", "http://127.0.0.1:1"])
+
+    assert isinstance(result.exception, NoAnswer)

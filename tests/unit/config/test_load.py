@@ -225,6 +225,19 @@ def test_no_text_form_of_a_configuration_holds_a_secret(loaded: Configuration) -
         assert "canary" not in text
 
 
+def test_a_secret_where_it_does_not_belong_is_in_no_sentence_about_it(tmp_path: Path) -> None:
+    main = MAIN.replace("token_file: hivel-token", "token: ${TOKEN}")
+    rules = "rules: [{name: all, service: '${TOKEN}', send: [elven]}]\n"
+    wrong = "tests: [{name: one, alert: {labels: {a: b}}, expect: {rule: 'a-${TOKEN}'}}]\n"
+    environ = {"TOKEN": "hivel-s3cret-token"}
+
+    (refused,) = mistakes(sample(tmp_path, main, rules + wrong), environ)
+    (warned,) = load(sample(tmp_path, main, rules), environ=environ).warnings
+
+    assert refused.problem == 'there is no rule "a-***"'
+    assert warned.problem.startswith('the service "***" is not under')
+
+
 def test_many_mistakes_in_several_files_are_all_reported_in_order(tmp_path: Path) -> None:
     main = (
         MAIN.replace("listen:", "lissten:")

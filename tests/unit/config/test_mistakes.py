@@ -66,7 +66,7 @@ SECTIONS = [
     Case("storage: {retention: {events: 3 days}}\n", 1, "storage.retention.events", "not a duration", "7d"),
     Case("log:\n  level: inof\n", 2, "log.level", "not one of the words", 'did you mean "info"?'),
     Case("log: {format: xml}\n", 1, "log.format", "not one of the words", "json, console"),
-    Case("heartbeat: []\n", 1, "heartbeat", "unknown key", "known keys: server"),
+    Case("weather: []\n", 1, "weather", "unknown key", "known keys: server"),
     Case(
         "severities: {page: critcal}\n",
         1,

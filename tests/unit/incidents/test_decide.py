@@ -343,6 +343,39 @@ def test_after_the_reopen_window_a_new_incident_opens() -> None:
     assert world.effects() == ["opened"]
 
 
+def test_an_alert_with_two_keys_opens_the_one_again_while_the_other_is_still_open() -> None:
+    world = World()
+    team = replace(ELVEN, key="team")
+    world.hear(firing("a", ELVEN, team), firing("b", team), now=0)
+    assert world.hear(resolved("a", ELVEN, team, ends=5), now=5) == [("K", "resolved")]
+    assert world.hear(firing("a", ELVEN, team, starts=6), now=6) == [("K", "alarmed")]
+    assert world.effects() == ["refired", "opened"]
+    assert world.hear(firing("a", ELVEN, team, starts=6), now=7) == []
+
+
+def test_an_alert_that_is_moved_to_another_key_stays_where_it_is_until_that_is_over() -> None:
+    world = World()
+    moved = replace(ELVEN, key="L")
+    world.hear(firing("a", ELVEN), firing("b", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    assert world.hear(firing("a", moved, ELVEN, starts=6), now=6) == [("L", "alarmed")]
+    world.hear(resolved("a", moved, ELVEN, starts=6, ends=7), now=7)
+    assert world.hear(firing("a", moved, starts=8), now=8) == []
+    assert world.effects() == ["refired"]
+
+
+def test_what_opens_in_an_episode_that_goes_on_begins_no_earlier_than_the_episode_before_ended() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN, starts=0), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    world.hear(firing("a", ELVEN, starts=0), now=6)
+    other = replace(ELVEN, destination="other")
+    for now in (7, 8):
+        world.hear(firing("a", ELVEN, starts=0), now=now)
+    world.hear(firing("a", ELVEN, other, starts=0), now=9)
+    assert world.incident("K", "other").opened_at == at(5)
+
+
 def test_a_short_incident_makes_a_record_that_is_skipped_with_the_reason() -> None:
     world = World()
     hivel = replace(HIVEL, min_duration=10 * MINUTE)

@@ -12,6 +12,7 @@ from typing import Final
 from alertbridge.config.units import duration_text
 from alertbridge.model import JSON, Action, Alert, Composed, Content, Intent, Message, Reporting, Severity
 from alertbridge.pipeline import Bridge
+from alertbridge.rules.heartbeat import rule_of
 from alertbridge.rules.rulebook import Plan
 
 _UNKNOWN_YET: Final = ("resolution_time",)  # what an incident that is still open cannot have
@@ -83,17 +84,23 @@ def differences(
 
 
 def _route(before: Plan, after: Plan) -> Iterator[Difference]:
-    names = {"before": ", ".join(before.rules), "after": ", ".join(after.rules)}
+    old, new = _takers(before), _takers(after)
+    names = {"before": ", ".join(old), "after": ", ".join(new)}
     if after.dropped and not before.dropped:
         yield Difference(Group(Kind.DROPPED, **names))
-    elif before.rules and not after.rules:
+    elif old and not new:
         yield Difference(Group(Kind.UNMATCHED, **names))
     elif before.dropped and not after.dropped:
         yield Difference(Group(Kind.UNDROPPED, **names))
-    elif after.rules and not before.rules:
+    elif new and not old:
         yield Difference(Group(Kind.MATCHED, **names))
-    elif before.rules != after.rules:
+    elif old != new:
         yield Difference(Group(Kind.RULE, **names))
+
+
+def _takers(plan: Plan) -> tuple[str, ...]:
+    """The rules that match; or the heartbeats that the alert is a beat of, by the names of their rules."""
+    return plan.rules or tuple(rule_of(name) for name in plan.heartbeats)
 
 
 def _pairs(

@@ -73,7 +73,7 @@ class Review:
             pass
 
     def _understand(self, event: Event, *, compared: bool = True) -> list[tuple[Alert, Plan, Plan]]:
-        feed = self._current.feeds.get(event.source)
+        feed = self._current.feed(event.source)
         if feed is None:
             if compared:
                 self._miss(event, "the source is not in the current configuration")
@@ -103,7 +103,7 @@ class Review:
         """Whether just this was compared before: most events repeat what is known."""
         said = (frozenset(alert.labels.items()), frozenset(alert.annotations.items()), alert.status)
         around = (alert.generator_url, alert.external_url, frozenset(alert.group.items()), alert.starts_at)
-        wanted = (before.rules, before.intents, before.dropped, after.rules, after.intents, after.dropped)
+        wanted = (_wanted(before), _wanted(after))
         number = hash((alert.id, said, around, wanted))
         if number in self._seen:
             return True
@@ -111,6 +111,10 @@ class Review:
             self._seen.clear()
         self._seen.add(number)
         return False
+
+
+def _wanted(plan: Plan) -> tuple[object, ...]:
+    return (plan.rules, plan.intents, plan.dropped, plan.heartbeats)
 
 
 def _plan(bridge: Bridge, event: Event, alert: Alert) -> Plan:

@@ -38,7 +38,8 @@ def compare(
 
     `setting` are the rules that only set values: an expectation may leave them out.
     """
-    if not heard and (expectation.rule, expectation.dropped, expectation.unmatched) != (None, None, None):
+    own = (expectation.rule, expectation.dropped, expectation.unmatched, expectation.heartbeat)
+    if not heard and own != (None,) * len(own):
         yield Difference("rule", "an alert", "no alert is heard here")
     yield from _verdicts(expectation, heard, setting)
     for destination, expected in expectation.messages.items():
@@ -63,11 +64,15 @@ def _verdicts(
         if expectation.rule is not None:
             rules = tuple(name for name in each.rules if name not in setting or name in expectation.rule)
             if rules != expectation.rule:
-                found[Difference("rule", _names(expectation.rule), _names(each.rules))] = None
+                note = _because(each) if each.heartbeats else ""
+                found[Difference("rule", _names(expectation.rule), _names(each.rules), note)] = None
         if expectation.dropped is not None and each.dropped is not expectation.dropped:
             found[Difference("dropped", _text(expectation.dropped), _text(each.dropped), _because(each))] = (
                 None
             )
+        if expectation.heartbeat is not None and each.heartbeats != expectation.heartbeat:
+            wanted, beaten = ", ".join(expectation.heartbeat), ", ".join(each.heartbeats)
+            found[Difference("heartbeat", wanted, beaten or "a beat of none", _because(each))] = None
         if expectation.unmatched is not None and each.unmatched is not expectation.unmatched:
             actual = _text(each.unmatched)
             found[Difference("unmatched", _text(expectation.unmatched), actual, _because(each))] = None
@@ -171,6 +176,8 @@ def _missing(actual: Said) -> str:
 
 
 def _because(heard: Heard) -> str:
+    if heard.heartbeats:
+        return f"a beat of the heartbeat {', '.join(heard.heartbeats)}: no rule is asked"
     return f"matched: {_names(heard.rules)}"
 
 

@@ -72,7 +72,8 @@ class World:
 
     def _happen(self, moment: datetime) -> None:
         self.now = moment
-        for doubt in [doubt for doubt in self._doubts.values() if doubt.due <= moment]:
+        due = [doubt for doubt in self._doubts.values() if doubt.due <= moment]
+        for doubt in sorted(due, key=lambda one: (one.due, one.alert.id)):
             self._decide(second_thought(self._bridge, doubt.alert, at=moment))
         self._deliver()
 

@@ -323,3 +323,18 @@ def test_windows_count_at_the_time_at_which_an_event_was_received(make: Make) ->
 
     assert (found[Kind.RULE].before, found[Kind.RULE].after) == ("late, rest", "rest")
     assert found[Kind.FIELD].name == "title"
+
+
+def test_an_alert_that_becomes_a_beat_and_what_alertbridge_raises_itself_are_compared_too(make: Make) -> None:
+    watched = MAIN + "heartbeats: [{name: watchdog, when: [team = ops], every: 1m, send: [elven]}]\n"
+    missing = {"labels": {"alertname": "HeartbeatMissing", "heartbeat": "watchdog"}}
+    current, new = make(REST), make(REST, main=watched)
+
+    beat = reviewed(current, new, said(alert(team="ops")))
+    own = reviewed(current, new, said(missing, source="alertbridge"))
+
+    assert [one.group for one in beat.tally.groups()] == [
+        Group(Kind.RULE, before="rest", after="heartbeat watchdog")
+    ]
+    assert [one.group for one in own.tally.groups()] == [Group(Kind.MATCHED, after="heartbeat watchdog")]
+    assert own.unread == {}

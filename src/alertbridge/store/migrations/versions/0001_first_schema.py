@@ -170,6 +170,13 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "heartbeats",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("last_beat", sa.BigInteger(), nullable=True),
+        sa.Column("silent_since", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_heartbeats")),
+    )
+    op.create_table(
         "incidents",
         sa.Column("id", sa.Text(), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
@@ -210,6 +217,12 @@ def upgrade() -> None:
             postgresql_where=sa.text("closed_at IS NULL"),
         )
 
+    op.create_table(
+        "pings",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("called_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_pings")),
+    )
     op.create_table(
         "rule_sets",
         sa.Column("hash", sa.Text(), nullable=False),
