@@ -119,10 +119,10 @@ class App:
         self._reconcilers.start(await self._open_reconcilers(settings, settings.sources))
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
-        self._loops.begin("expirer", self._expirer.run())
         await self._watchman.start()
         self._loops.begin("watchman", self._watchman.run())
         self._loops.begin("pinger", self._pinger.run())
+        self._loops.begin("expirer", self._expirer.run())
         self._loops.begin("watcher", self._watcher.run())
         self._news.loaded(self.configuration)
         self._health.ready()
@@ -168,7 +168,7 @@ class App:
         self._pinger.close()
         self._fleet.close()
         await self._loops.end(
-            "watcher", "decider", "pruner", "expirer", "watchman", "pinger", *self._fleet.loops
+            *("watcher", "decider", "pruner", "expirer", "watchman", "pinger"), *self._fleet.loops
         )
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
@@ -189,7 +189,6 @@ class App:
             begin=self._loops.begin,
             end=self._loops.end,
         )
-        self._reconcilers = Reconcilers(begin=self._loops.begin, end=self._loops.end)
         self._watchman = Watchman(
             store=self._store,
             configured=lambda: self._decider.bridge.rulebook.heartbeats,
@@ -197,6 +196,7 @@ class App:
             new_id=self._new_id,
             concluded=self._wake_decider,
         )
+        self._reconcilers = Reconcilers(begin=self._loops.begin, end=self._loops.end)
         self._decider = Decider(
             store=self._store,
             bridge=bridge(self.configuration),
@@ -204,16 +204,8 @@ class App:
             new_id=self._new_id,
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
-            decided=self._reconcilers.heed,
             beat=self._watchman.hear,
-        )
-        self._expirer = Expirer(
-            patience=expected_repeats(settings, resolved=True),
-            store=self._store,
-            clock=self._clock,
-            metrics=self.metrics,
-            new_id=self._new_id,
-            concluded=self._decider.wake,
+            decided=self._reconcilers.heed,
         )
         self._pinger = Pinger(
             store=self._store,
@@ -222,6 +214,14 @@ class App:
             dead=self._loops.dead,
             clock=self._clock,
             metrics=self.metrics,
+        )
+        self._expirer = Expirer(
+            patience=expected_repeats(settings, resolved=True),
+            store=self._store,
+            clock=self._clock,
+            metrics=self.metrics,
+            new_id=self._new_id,
+            concluded=self._decider.wake,
         )
         self._pruner = Pruner(
             store=self._store,
@@ -266,8 +266,8 @@ class App:
         page = MetricsPage(
             store=self._store,
             couriers=self._fleet.couriers,
-            expected=self._expected,
             pulses=self._watchman.pulses,
+            expected=self._expected,
             clock=self._clock,
             metrics=self.metrics,
         )

@@ -70,6 +70,16 @@ class Metrics:
         self.rate_budget = gauge(
             "rate_budget", "Requests that may be sent at once within the rate limit.", ("destination",)
         )
+        self.heartbeat_beats = counter(
+            "heartbeat_beats", "Firing alerts that were beats of a heartbeat.", ("heartbeat",)
+        )
+        self.heartbeat_silent = gauge(
+            "heartbeat_silent", "1 while a heartbeat is silent, else 0.", ("heartbeat",)
+        )
+        self.heartbeat_last_seconds = gauge(
+            "heartbeat_last_seconds", "How long ago a heartbeat was last heard.", ("heartbeat",)
+        )
+        self.pings = counter("pings", "Pings by what became of them.", ("ping", "outcome"))
         self.conclusions = counter(
             "conclusions",
             "Alerts of which something was concluded that no webhook has said, by what it was.",
@@ -88,16 +98,6 @@ class Metrics:
             "When the peer last gave an answer that counts.",
             ("source", "peer"),
         )
-        self.heartbeat_beats = counter(
-            "heartbeat_beats", "Firing alerts that were beats of a heartbeat.", ("heartbeat",)
-        )
-        self.heartbeat_silent = gauge(
-            "heartbeat_silent", "1 while a heartbeat is silent, else 0.", ("heartbeat",)
-        )
-        self.heartbeat_last_seconds = gauge(
-            "heartbeat_last_seconds", "How long ago a heartbeat was last heard.", ("heartbeat",)
-        )
-        self.pings = counter("pings", "Pings by what became of them.", ("ping", "outcome"))
         self.inbox = gauge("inbox", "Accepted request bodies that are not decided yet.")
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded."

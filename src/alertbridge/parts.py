@@ -82,6 +82,14 @@ def longest_look_back(settings: Settings) -> timedelta:
     return max(spans, default=timedelta(0))
 
 
+def pings(settings: Settings) -> dict[str, Ping]:
+    """Whom to tell that deliveries work."""
+    return {
+        name: Ping(one.url, one.every, one.destinations, one.max_wait, one.timeout, one.proxy)
+        for name, one in settings.pings.items()
+    }
+
+
 def expected_repeats(settings: Settings, *, resolved: bool = False) -> dict[str, timedelta]:
     """For the sources with an `expect_repeat` how long it is; with `resolved` only where stale alerts are resolved."""
     return {
@@ -116,14 +124,6 @@ def reconcilers(
         )
         for name, one in wanted.items()
         if one is not None
-    }
-
-
-def pings(settings: Settings) -> dict[str, Ping]:
-    """Whom to tell that deliveries work."""
-    return {
-        name: Ping(one.url, one.every, one.destinations, one.max_wait, one.timeout, one.proxy)
-        for name, one in settings.pings.items()
     }
 
 

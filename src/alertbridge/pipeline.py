@@ -96,8 +96,8 @@ class Decider:
         new_id: Callable[[], str],
         chronicle: Chronicle,
         posted: Callable[[], None],
-        decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
         beat: Callable[[Iterable[str], datetime], None] | None = None,
+        decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
     ) -> None:
         self.bridge = bridge
         self._beat = beat

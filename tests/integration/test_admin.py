@@ -172,8 +172,8 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "status": "firing",
             "starts_at": "2026-01-01T12:00:00Z",
             "ends_at": None,
-            "last_seen": "2026-01-01T12:00:00Z",
             "inferred": False,
+            "last_seen": "2026-01-01T12:00:00Z",
             "stale": False,
         }
         for name in ("f1", "f2")

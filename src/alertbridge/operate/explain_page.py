@@ -65,10 +65,11 @@ class ExplainPage:
 
     def _explained(self, bridge: Bridge, body: bytes, source: str) -> str | None:
         """The answer; None where it would take too much memory and time."""
-        said = bridge.feeds[source].parser.parse(body, source=source, received_at=self._clock.now())
+        now = self._clock.now()
+        said = bridge.feeds[source].parser.parse(body, source=source, received_at=now)
         if len(said.alerts) * len(bridge.rulebook.rules) > _MOST_VERDICTS:
             return None
-        return self._clean(json.dumps(as_json(foresee_all(bridge, said)), default=dict))
+        return self._clean(json.dumps(as_json(foresee_all(bridge, said, at=now)), default=dict))
 
 
 def _source(request: web.Request, bridge: Bridge) -> str:
