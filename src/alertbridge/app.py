@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import TypeVar
 
 import structlog
@@ -21,6 +22,9 @@ from alertbridge.config.secrets import Redactor
 from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.fleet import Fleet
+from alertbridge.deliver.resolver import Resolver
+from alertbridge.deliver.telling import Teller
+from alertbridge.deliver.transport import Route, Transport
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.heartbeats.pinger import Pinger
 from alertbridge.heartbeats.watchman import Watchman
@@ -45,13 +49,17 @@ from alertbridge.operate.watch import Watcher
 from alertbridge.parts import (
     bridge,
     courier,
+    doors,
     endpoints,
     expected_repeats,
+    forges,
     longest_look_back,
     pings,
+    present,
     reconcilers,
 )
 from alertbridge.pipeline import Decider
+from alertbridge.receive.deployments import DeploymentReceiver
 from alertbridge.receive.routes import Receiver
 from alertbridge.reconcile.expirer import Expirer
 from alertbridge.reconcile.reconciler import Reconciler
@@ -62,6 +70,7 @@ from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _T = TypeVar("_T")
+_FORGE_TIMEOUT = timedelta(seconds=10)
 
 
 class App:
@@ -119,6 +128,7 @@ class App:
         self._reconcilers.start(await self._open_reconcilers(settings, settings.sources))
         self._loops.begin("decider", self._decider.run())
         self._loops.begin("pruner", self._pruner.run())
+        self._loops.begin("resolver", self._resolver.run())
         await self._watchman.start()
         self._loops.begin("watchman", self._watchman.run())
         self._loops.begin("pinger", self._pinger.run())
@@ -155,6 +165,7 @@ class App:
         self._log.info("daemon.draining")
         self._health.draining()
         self._receiver.close()
+        self._told.close()
         self._draining = True
         self._watcher.close()
         self._fleet.hasten()
@@ -164,11 +175,12 @@ class App:
         await self._reconcilers.close()
         self._decider.close()
         self._pruner.close()
+        self._resolver.close()
         self._watchman.close()
         self._pinger.close()
         self._fleet.close()
         await self._loops.end(
-            *("watcher", "decider", "pruner", "expirer", "watchman", "pinger"), *self._fleet.loops
+            *("watcher", "decider", "pruner", "expirer", "resolver", "watchman", "pinger"), *self._fleet.loops
         )
         timeout = self.configuration.settings.server.drain_timeout.total_seconds()
         try:
@@ -229,6 +241,25 @@ class App:
             deliveries=settings.storage.retention.deliveries,
             clock=self._clock,
             window=longest_look_back(settings),
+            blamable=settings.deployments.max_age,
+        )
+        self._teller = Teller(
+            store=self._store,
+            present=lambda: present(self._decider.bridge, self.configuration.settings),
+            clock=self._clock,
+            new_id=self._new_id,
+            posted=self._fleet.wake,
+            unresolved=self._ask_forges,
+        )
+        self._resolver = Resolver(
+            store=self._store,
+            teller=self._teller,
+            forges=forges(settings),
+            transport=Transport(route=Route(timeout=_FORGE_TIMEOUT), clock=self._clock),
+            clock=self._clock,
+            metrics=self.metrics,
+            chance=random.SystemRandom().random,
+            clean=self._redactor.clean,
         )
         self._endpoints = endpoints(settings)
         self._receiver = Receiver(
@@ -282,8 +313,31 @@ class App:
             clean=self._redactor.clean,
         )
         beats = HeartbeatsPage(store=self._store, pulses=self._watchman.pulses, guard=self._guard)
-        parts = (self._receiver, self._health, page, reload, admin, actions, stopping, rules, explain, beats)
+        self._told = DeploymentReceiver(
+            doors=doors(settings),
+            max_body=settings.server.max_body,
+            teller=self._teller,
+            guard=self._guard,
+            clock=self._clock,
+            metrics=self.metrics,
+        )
+        parts = (
+            self._receiver,
+            self._told,
+            self._health,
+            page,
+            reload,
+            admin,
+            actions,
+            stopping,
+            rules,
+            explain,
+            beats,
+        )
         return [route for part in parts for route in part.routes()]
+
+    def _ask_forges(self) -> None:
+        self._resolver.wake()
 
     def _courier(self, name: str, settings: Settings) -> Courier:
         return courier(
@@ -373,6 +427,10 @@ class App:
         self._pruner.window = longest_look_back(settings)
         _replace(self._expected, expected_repeats(settings))
         self._expirer.exchange(expected_repeats(settings, resolved=True))
+        self._pruner.blamable = settings.deployments.max_age
+        self._told.doors = doors(settings)
+        self._resolver.forges = forges(settings)
+        self._resolver.wake()
         self._watcher.switch(on=settings.server.watch)
         await self._reconcilers.exchange(asking, leaving=(*change.sources.removed, *change.sources.changed))
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)

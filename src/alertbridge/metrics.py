@@ -32,6 +32,14 @@ class Metrics:
         self.truncated_alerts = counter(
             "truncated_alerts", "Alerts that a source said it left out of a body.", ("source",)
         )
+        self.deployments = counter(
+            "deployments", "What was told of deployments, by what it said.", ("sender", "outcome")
+        )
+        self.resolutions = counter(
+            "resolutions",
+            "Questions to forges for a pull request, by what came of them.",
+            ("forge", "outcome"),
+        )
         self.rule_matches = counter("rule_matches", "Alerts matched, by rule.", ("rule",))
         self.template_failures = counter(
             "template_failures",

@@ -13,10 +13,15 @@ from alertbridge.config.load import Configuration
 from alertbridge.config.reconcile_settings import PeerAuthSettings, ReconcileSettings
 from alertbridge.config.settings import Settings
 from alertbridge.config.source_settings import AuthSettings
+from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy
+from alertbridge.deliver.telling import Forward, Present
 from alertbridge.deliver.transport import Route, Transport
+from alertbridge.deployments.choose import Policy as AttributionPolicy
+from alertbridge.deployments.forges import Forge, github, gitlab
 from alertbridge.destinations import Destination
+from alertbridge.destinations.change import repository_url
 from alertbridge.destinations.elven import Elven
 from alertbridge.destinations.hivel import Hivel
 from alertbridge.heartbeats.pinger import Ping
@@ -24,6 +29,7 @@ from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
+from alertbridge.receive.deployments import Doors
 from alertbridge.receive.routes import Endpoint
 from alertbridge.reconcile.judge import Suppressed
 from alertbridge.reconcile.peers import Access, Peers
@@ -41,7 +47,48 @@ def bridge(configuration: Configuration) -> Bridge:
         rule_set=configuration.rule_set,
         destinations={name: destination(name, one) for name, one in settings.destinations.items()},
         collapsing=frozenset(name for name, one in settings.destinations.items() if one.collapse),
+        attribution=attribution(settings),
     )
+
+
+def attribution(settings: Settings) -> Attribution:
+    """Which deployments count, and the repository of each service that has one."""
+    said = settings.deployments
+    repositories = {name: repository_url(one.repo_url) for name, one in settings.services.items()}
+    return Attribution(
+        policy=AttributionPolicy(frozenset(name.lower() for name in said.production), said.max_age),
+        catalogue={name: repository for name, repository in repositories.items() if repository},
+    )
+
+
+def present(bridge: Bridge, settings: Settings) -> Present:
+    """What is done with deployments now."""
+    forward, name = None, settings.deployments.forward
+    if name is not None and isinstance(hivel := settings.destinations.get(name), HivelSettings):
+        forward = Forward(name, hivel.canceled, waits=bool(forges(settings)))
+    return Present(bridge.attribution, bridge.destinations, bridge.rulebook.hash, forward)
+
+
+def doors(settings: Settings) -> Doors:
+    """Who may tell of deployments."""
+    said = settings.deployments
+    return Doors(
+        authentication=_authentication(said.auth) if said.auth else None,
+        github=said.github.secret if said.github else None,
+        gitlab=said.gitlab.token if said.gitlab else None,
+        merges_deploy_to=said.merges_deploy_to,
+    )
+
+
+def forges(settings: Settings) -> tuple[Forge, ...]:
+    """Who is asked for the pull request of a commit."""
+    said = settings.deployments.resolve
+    found = []
+    if (hub := said.github) is not None:
+        found.append(Forge("github", hub.web_url, hub.base_url, hub.token, github))
+    if (lab := said.gitlab) is not None:
+        found.append(Forge("gitlab", lab.web_url or lab.base_url, lab.base_url, lab.token, gitlab))
+    return tuple(found)
 
 
 def endpoints(settings: Settings) -> dict[str, Endpoint]:
@@ -72,6 +119,7 @@ def destination(name: str, settings: DestinationSettings) -> Destination:
                 severities=settings.severities,
                 keep_git_suffix=settings.keep_git_suffix,
                 inferred_in=settings.inferred_in,
+                deployment_path=settings.deployment_path,
             )
 
 

@@ -4,6 +4,7 @@
     understand   body → alerts (sources), alert → what the rules want (rules)
     decide       what that changes in the incidents (incidents)
     render       the texts of every incident that opened, or may be announced again since they changed (rules)
+    lay          a record that lacks the change it needs to a deployment (deployments)
     compose      the messages to be said about every incident that changed (destinations)
     store        changes and messages, and that the event is decided: in one transaction
     deliver      each destination's courier takes its messages from the outbox and sends them
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -24,7 +25,10 @@ from sqlalchemy import Connection
 from alertbridge import __version__
 from alertbridge.chronicle import Chronicle, Decision, Input
 from alertbridge.clock import Clock, rest
+from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.posting import Postings, alarms_differ
+from alertbridge.deployments.choose import Sought
+from alertbridge.deployments.deployment import Deployment
 from alertbridge.destinations import Destination
 from alertbridge.errors import AlertbridgeError, StoreBroken, StoreError
 from alertbridge.incidents.decide import decide
@@ -35,7 +39,7 @@ from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources import Source
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store import inbox, ledger, rule_sets
+from alertbridge.store import deployments, inbox, ledger, rule_sets
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
@@ -67,7 +71,8 @@ _OWN_FEED = Feed(Alertmanager(), timedelta(0))
 class Bridge:
     """What the configuration says about deciding: replaced whole, so that no event meets half of two.
 
-    `rule_set` is the record of it all that is kept, under the hash of the rulebook.
+    `rule_set` is the record of it all that is kept, under the hash of the rulebook. `attribution` says which
+    deployment a record is laid to that lacks the change.
     """
 
     feeds: Mapping[str, Feed]
@@ -75,6 +80,7 @@ class Bridge:
     rule_set: RuleSet
     destinations: Mapping[str, Destination]
     collapsing: frozenset[str] = frozenset()
+    attribution: Attribution = field(default_factory=Attribution)
 
     def feed(self, source: str) -> Feed | None:
         """The source of this name, be it alertbridge itself; None if it is not configured."""
@@ -206,7 +212,7 @@ class Decider:
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
             )
-            changes = render(bridge, changes, before=state, at=heard_at)
+            changes = lay(bridge, connection, render(bridge, changes, before=state, at=heard_at))
             state.absorb(changes)
             postings.add(changes, state, received_at=heard_at)
             decisions.append(Decision(item, changes))
@@ -323,6 +329,16 @@ def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> 
         if identifier not in announced and alarms_differ(bridge.destinations, known, now):
             announcements.append(Announcement(identifier, Action.ALARMED, now.severity))
     return replace(changes, incidents=incidents, retold=retold, announcements=tuple(announcements))
+
+
+def lay(bridge: Bridge, connection: Connection, changes: Changes) -> Changes:
+    """The same changes, with what a record lacks taken from the deployment that its incident is laid to."""
+    max_age = bridge.attribution.policy.max_age
+
+    def suspects(sought: Sought) -> list[Deployment]:
+        return deployments.suspects(connection, sought, max_age=max_age)
+
+    return bridge.attribution.lay(changes, destinations=bridge.destinations, suspects=suspects)
 
 
 def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: datetime) -> Incident:

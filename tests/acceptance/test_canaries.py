@@ -8,6 +8,7 @@ import hmac
 import json
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import aiohttp
@@ -15,12 +16,29 @@ import aiohttp
 from alertbridge.clock import SystemClock
 from alertbridge.simulate.server import Simulation
 from tests.support.daemon import Daemon, free_port, surroundings
+from tests.support.forges import SHA, WEB, github_deployment_status, gitlab_deployment, signed
 from tests.support.payloads import captured, said
 
 CANARIES = {
     name: f"canary{number}{name}x7Qz9"
     for number, name in enumerate(
-        ("bearer", "password", "hmac", "elven", "hivel", "hivel2", "admin", "proxy", "inline", "ping")
+        (
+            "bearer",
+            "password",
+            "hmac",
+            "elven",
+            "hivel",
+            "hivel2",
+            "admin",
+            "proxy",
+            "inline",
+            "ping",
+            "ci",
+            "github",
+            "gitlab",
+            "forge",
+            "lab",
+        )
     )
 }
 MAIN = """
@@ -42,6 +60,13 @@ pings:
   around: {{url_file: ping-url, every: 1s, proxy_file: proxy-url}}
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
+deployments:
+  auth: {{bearer_token_file: ci-token}}
+  github: {{secret_file: github-secret}}
+  gitlab: {{token_file: gitlab-token}}
+  resolve:
+    github: {{token_file: forge-token, base_url: "{stand_ins}"}}
+    gitlab: {{token_file: lab-token, base_url: "{stand_ins}", web_url: "https://gitlab.example.com"}}
 """
 CANARIES["literal"] = "literal-canary-x7Qz9"
 MISPLACED = ", ".join(f'team = "{canary}"' for canary in CANARIES.values())
@@ -66,6 +91,11 @@ def write_secrets(folder: Path, stand_ins: str) -> None:
         "ping-url": f"{stand_ins}/ping/{CANARIES['ping']}",
         "elven-url": f"{stand_ins}/elven/{CANARIES['elven']}",
         "hivel-token": CANARIES["hivel"],
+        "ci-token": CANARIES["ci"],
+        "github-secret": CANARIES["github"],
+        "gitlab-token": CANARIES["gitlab"],
+        "forge-token": CANARIES["forge"],
+        "lab-token": CANARIES["lab"],
         "proxy-url": f"http://user:{CANARIES['proxy']}@127.0.0.1:{closed}",
     }.items():
         (folder / name).write_text(text + "\n", encoding="utf-8")
@@ -120,6 +150,7 @@ async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
         await ask("GET", f"/api/v1/rules/{listed['items'][0]['hash']}", headers=admin)
         assert "secrets where they do not belong" in answers[-1], "the search is not blind"
         assert "***" in answers[-1]
+        await tell_of_deployments(ask)
         for path in ("/metrics", "/-/healthy", "/-/ready", "/nowhere"):
             await ask("GET", path)
         listed = await (await session.get(f"{daemon.url}/api/v1/deliveries", headers=admin)).json()
@@ -127,8 +158,26 @@ async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
             await ask("GET", f"/api/v1/deliveries/{item['id']}", headers=admin)
     statuses = [answer[:3] for answer in answers]
     assert statuses[:8] == ["202", "202", "400", "401", "202", "401", "202", "401"]
+    assert statuses.count("202") == 8
     assert "200" in statuses
     return answers
+
+
+async def tell_of_deployments(ask: Callable[..., Awaitable[None]]) -> None:
+    """As CI and both forges do, by good and by bad credentials; a commit makes the daemon ask a forge in turn."""
+    told = {"id": "1", "environment": "production", "status": "success", "commit": SHA, "repo_url": WEB}
+    for token in (CANARIES["ci"], f"{CANARIES['ci']}x", CANARIES["admin"]):
+        bearer = {"Authorization": f"Bearer {token}"}
+        await ask("POST", "/v1/deployments", json=told, headers=bearer)
+    hub = github_deployment_status(at="2026-01-05T09:00:00Z")
+    for secret in (CANARIES["github"], f"{CANARIES['github']}x"):
+        headers = {**signed(hub, secret), "X-GitHub-Event": "deployment_status"}
+        await ask("POST", "/v1/deployments/github", data=hub, headers=headers)
+    for token in (CANARIES["gitlab"], f"{CANARIES['gitlab']}x"):
+        headers = {"X-Gitlab-Token": token}
+        await ask("POST", "/v1/deployments/gitlab", data=gitlab_deployment(), headers=headers)
+    admin = {"Authorization": f"Bearer {CANARIES['admin']}"}
+    await ask("GET", "/api/v1/deployments", headers=admin)
 
 
 async def test_no_secret_ever_leaves(tmp_path: Path) -> None:

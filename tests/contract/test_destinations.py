@@ -77,7 +77,7 @@ def test_elven_gets_every_documented_field_in_the_documented_order_on_both_actio
         )
     )
     assert composed.missing == ()
-    assert ELVEN.request(composed.payload).body.decode() == (
+    assert ELVEN.request(composed.payload, Action.RECORD).body.decode() == (
         '{"title": "Café down", "description": "It is down.", "external_aggregate_key": "eu/Down", '
         f'"action": "{action.value}", "severity": "moderate", '
         '"tags": [{"name": "team", "value": "payments"}, {"name": "cluster", "value": "eu"}]}'
@@ -85,7 +85,7 @@ def test_elven_gets_every_documented_field_in_the_documented_order_on_both_actio
 
 
 def test_elven_gets_exactly_the_documented_headers_at_the_url_untouched() -> None:
-    request = ELVEN.request({"title": "x"})
+    request = ELVEN.request({"title": "x"}, Action.RECORD)
     assert request.url == URL
     assert request.headers == {"Content-Type": "application/json", "User-Agent": "1PcustomAuth/1.0"}
     assert list(request.headers) == ["Content-Type", "User-Agent"]
@@ -105,7 +105,7 @@ def test_hivel_gets_the_record_of_its_own_example() -> None:
         )
     )
     assert composed.missing == ()
-    assert json.loads(HIVEL.request(composed.payload).body) == {
+    assert json.loads(HIVEL.request(composed.payload, Action.RECORD).body) == {
         "description": "Database connection timeout affecting API",
         "severity": "high",
         "affected_systems": ["database", "api-gateway"],
@@ -132,7 +132,7 @@ def test_hivel_gets_its_token_in_the_configured_header(
     destination = Hivel(
         name="hivel", base_url="https://app.hivel.in", path="p", token=Secret(TOKEN), auth_header=auth_header
     )
-    assert destination.request({}).headers == {**header, "Content-Type": "application/json"}
+    assert destination.request({}, Action.RECORD).headers == {**header, "Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,8 @@ def test_hivel_joins_base_and_path_with_one_slash(base_url: str, path: str) -> N
     destination = Hivel(
         name="hivel", base_url=base_url, path=path, token=Secret("t"), auth_header=AuthHeader.X_API_TOKEN
     )
-    assert destination.request({}).url == "https://h/a/b"
+    assert destination.request({}, Action.RECORD).url == "https://h/a/b"
+    assert destination.request({}, Action.DEPLOYMENT).url == "https://h/api/hooks/v2/deployment"
 
 
 def test_each_destination_hears_of_an_incident_when_it_wants_to() -> None:
@@ -160,7 +161,7 @@ def test_each_destination_hears_of_an_incident_when_it_wants_to() -> None:
 @pytest.mark.parametrize("destination", DESTINATIONS, ids=lambda destination: destination.name)
 def test_a_secret_is_in_the_request_and_in_no_text_form_and_no_payload(destination: Destination) -> None:
     payload = destination.compose(message(title="x", description="y")).payload
-    request = destination.request(payload)
+    request = destination.request(payload, Action.RECORD)
     sent = request.url + str(request.headers)
     assert "4f7c2e91" in sent
     for shown in (repr(destination), str(destination), repr(request), json.dumps(payload)):
@@ -287,7 +288,7 @@ def test_a_secret_that_the_vendor_echoes_is_not_shown(
 
 @pytest.mark.parametrize("destination", [ELVEN, HIVEL], ids=["elven", "hivel"])
 def test_a_response_to_be_stored_can_be_freed_of_the_secret(destination: Elven | Hivel) -> None:
-    request = destination.request({})
+    request = destination.request({}, Action.RECORD)
     echo = f"at {request.url} with {dict(request.headers)}"
     assert "4f7c2e91" in echo
     assert "4f7c2e91" not in destination.redact(echo)

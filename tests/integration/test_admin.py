@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -15,12 +16,13 @@ from yarl import URL
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy
 from alertbridge.deliver.standing import Pause, Standing
+from alertbridge.deployments.deployment import Deployment, Status
 from alertbridge.model import JSON, Action, DeliveryState, EventOutcome, Secret, Severity
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.operate.metrics_page import MetricsPage
-from alertbridge.store import outbox
+from alertbridge.store import deployments, outbox
 from alertbridge.store.dispatch import Result
 from alertbridge.store.outbox import Posting
 from alertbridge.store.store import Store
@@ -544,18 +546,20 @@ async def test_every_admin_route_is_guarded(
     await stock.event()
     await stock.incident()
     await stock.delivery()
+    told = Deployment("ci/4711", "production", Status.SUCCESS, stock.clock.now(), service="checkout")
+    await stock.store.write(lambda connection: deployments.put(connection, told, now=stock.clock.now()))
     stations = {"elven": _station(stock.courier("elven"))}
     routes = admin_of(stock, stations, token=token, loopback=loopback).routes()
     async with serving(*routes) as client:
         for route in routes:
             ids = {"events": "e01", "incidents": "i01", "deliveries": "d01", "destinations": "elven"}
-            path = route.path.replace("{id}", ids.get(route.path.split("/")[3], "")).replace(
-                "{asked:.+}", "i01"
-            )
+            ids["deployments"] = "ci/4711"
+            identifier = ids.get(route.path.split("/")[3], "")
+            path = re.sub(r"\{id(:\.\+)?\}", identifier, route.path).replace("{asked:.+}", "i01")
             async with client.get(path, headers=headers) as answer:
                 assert answer.status == status, path
                 assert ("WWW-Authenticate" in answer.headers) is (status == 401)
-    assert len(routes) == 10
+    assert len(routes) == 12
 
 
 async def test_health_and_metrics_are_open_to_everybody(stock: Stock) -> None:

@@ -218,6 +218,8 @@ async def test_what_was_pruned_is_logged_and_nothing_is_not(stock: Stock, clock:
             "deliveries": 0,
             "incidents": 0,
             "alerts": 0,
+            "deployments": 0,
+            "merges": 0,
             "rule_sets": 0,
         }
     ]

@@ -221,12 +221,19 @@ async def test_the_admin_api_answers_in_the_shapes_that_are_documented(app: App)
         async with asyncio.timeout(10):
             while (await newest("events"))["outcome"] != "decided":  # noqa: ASYNC110 - asked over HTTP
                 await asyncio.sleep(0.01)
-        kinds = ("events", "incidents", "deliveries", "destinations", "rules")
+        told = next(
+            block.text for block in BLOCKS if '"finished_at"' in block.text and "http.md" in block.place
+        )
+        async with session.post("/v1/deployments", data=told) as answer:
+            assert answer.status == 202
+        kinds = ("events", "incidents", "deliveries", "deployments", "destinations", "rules")
         items = {kind: await newest(kind) for kind in kinds}
         async with session.get(f"/api/v1/deliveries/{items['deliveries']['id']}") as answer:
             alone = await answer.json()
     for heading, item in zip(
-        ("event", "incident", "delivery", "destination", "rule set"), items.values(), strict=True
+        ("event", "incident", "delivery", "deployment", "destination", "rule set"),
+        items.values(),
+        strict=True,
     ):
         _, _, part = reference("http").partition(
             f"### An {heading}" if heading[0] in "ei" else f"### A {heading}"

@@ -13,7 +13,7 @@ from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
-from alertbridge.cli.records import audit, deliveries, destinations, events, incidents
+from alertbridge.cli.records import audit, deliveries, deployments, destinations, events, incidents
 from alertbridge.cli.reload import reload
 from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
@@ -56,7 +56,7 @@ destinations.add_command(pause)
 destinations.add_command(resume)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, diff, serve, reload),
-    *(trace, incidents, deliveries, events, destinations, complete, skip, audit, rules),
+    *(trace, incidents, deliveries, events, deployments, destinations, complete, skip, audit, rules),
     *(simulate, demo, schema),
 )
 for command in _COMMANDS:

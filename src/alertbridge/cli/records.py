@@ -1,4 +1,4 @@
-"""`alertbridge incidents`, `deliveries`, `events`, `destinations` and `audit`: what the running daemon has."""
+"""`alertbridge incidents`, `deliveries`, `events`, `deployments`, `destinations` and `audit`: what the running daemon has."""
 
 from __future__ import annotations
 
@@ -62,6 +62,21 @@ def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _deployment(item: Mapping[str, Any]) -> tuple[str, ...]:
+    what = item["service"] or item["repo_url"] or "-"
+    change = f"#{item['pr_number']}" if item["pr_number"] else "-"
+    return (
+        item["id"],
+        what,
+        item["environment"],
+        item["status"],
+        _moment(item["finished_at"]),
+        change,
+        (item["commit"] or "-")[:12],
+        item["resolve"]["error"] or "",
+    )
+
+
 def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
     oldest = "-" if item["oldest_seconds"] is None else f"{item['oldest_seconds']:.0f} s"
     why = ": ".join(filter(None, (item["reason"], item["detail"])))
@@ -120,6 +135,19 @@ _LISTINGS = (
         row=_event,
     ),
     Listing(
+        name="deployments",
+        one="deployment",
+        help="List what CI and forges told of deployments.",
+        filters={
+            "state": "started, success, failed or canceled.",
+            "service": "Of this service.",
+            "environment": "To this environment.",
+            "since": _SINCE,
+        },
+        head=("ID", "OF", "ENVIRONMENT", "STATUS", "FINISHED", "CHANGE", "COMMIT", "WHY"),
+        row=_deployment,
+    ),
+    Listing(
         name="destinations",
         one="destination",
         help="List the destinations and how they stand.",
@@ -142,4 +170,4 @@ _LISTINGS = (
     ),
 )
 
-incidents, deliveries, events, destinations, audit = map(listing_group, _LISTINGS)
+incidents, deliveries, events, deployments, destinations, audit = map(listing_group, _LISTINGS)

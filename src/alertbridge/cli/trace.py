@@ -72,6 +72,19 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
     yield f"    incident {incident['id']}, {len(firing)} of {len(incident['alerts'])} alerts firing"
+    if change := _change(incident["content"]):
+        yield f"    laid to {change}"
+
+
+def _change(content: Mapping[str, Any]) -> str:
+    """What the incident is laid to, and where each part of that came from."""
+    fields, origins = content["fields"], content["origins"]
+    parts = [
+        f"{name} {fields[name]} (from {origins[name]})"
+        for name in ("repo_url", "pr_number")
+        if fields.get(name) and origins.get(name)
+    ]
+    return ", ".join(parts)
 
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
@@ -108,7 +121,8 @@ def _tried(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, s
 
 def _operator(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
     detail = ", ".join(f"{name}: {value}" for name, value in entry["detail"].items())
-    return "by hand", f"{entry['action']} by {entry['who']}{f' ({detail})' if detail else ''}"
+    what = "told" if entry["who"].startswith("deployment ") else "by hand"
+    return what, f"{entry['action']} by {entry['who']}{f' ({detail})' if detail else ''}"
 
 
 _STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "operator": _operator}

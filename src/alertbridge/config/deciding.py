@@ -16,7 +16,9 @@ _CARRYING_OF_EACH: Final[Mapping[str, frozenset[str]]] = {
             "auth_header",
             "base_url",
             "ca_file",
+            "canceled",
             "concurrency",
+            "deployment_path",
             "hold_for",
             "key_interval",
             "max_age",
@@ -28,6 +30,9 @@ _CARRYING_OF_EACH: Final[Mapping[str, frozenset[str]]] = {
             "timeout",
         }
     ),
+}
+_CARRYING_IN: Final[Mapping[str, frozenset[str]]] = {
+    "deployments": frozenset({"auth", "forward", "github", "gitlab", "merges_deploy_to", "resolve"}),
 }
 
 
@@ -41,6 +46,7 @@ def deciding(data: Mapping[str, Any], *, clean: Callable[[str], str]) -> dict[st
     for name, value in data.items():
         if name in _CARRYING:
             continue
+        value = _without(_CARRYING_IN.get(name, frozenset()), value)  # noqa: PLW2901 - the same value, less
         less = _CARRYING_OF_EACH.get(name, frozenset())
         if less and isinstance(value, Mapping):
             value = {each: _without(less, section) for each, section in value.items()}  # noqa: PLW2901 - the same value, less

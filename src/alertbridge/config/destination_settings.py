@@ -152,6 +152,12 @@ InferredIn = Annotated[
 ]
 
 
+Canceled = Annotated[
+    Literal["cancelled", "canceled"],
+    BeforeValidator(one_of({word: word for word in ("cancelled", "canceled")})),
+]
+
+
 class HivelSettings(_CommonSettings):
     """One organisation at Hivel."""
 
@@ -191,6 +197,16 @@ class HivelSettings(_CommonSettings):
         default=False,
         description="Whether `.git` at the end of a repository's URL is sent.",
         examples=[False],
+    )
+    deployment_path: Annotated[Text, AfterValidator(_path)] = Field(
+        "/api/hooks/v2/deployment",
+        description="The path of the endpoint for deployments, see `deployments.forward`.",
+        examples=["/api/hooks/v2/deployment"],
+    )
+    canceled: Canceled = Field(
+        "cancelled",
+        description="The status of a deployment that was canceled; Hivel's page spells it in both ways.",
+        examples=["canceled"],
     )
     hold_for: Span = Field(
         timedelta(days=7),

@@ -55,8 +55,9 @@ def difference(running: Configuration, wanted: Configuration) -> Difference:
     pings = _change(old.pings, new.pings)
     restart = _restart(old, new)
     decides = running.hash != wanted.hash or running.secrets != wanted.secrets
+    told = old.deployments != new.deployments
     return Difference(
-        anything=decides or sources.any or destinations.any or pings.any or bool(restart),
+        anything=decides or told or sources.any or destinations.any or pings.any or bool(restart),
         sources=sources,
         destinations=destinations,
         pings=pings,

@@ -8,7 +8,7 @@ from typing import Any, Final
 from alertbridge.config.destination_settings import DESTINATION_TYPES
 from alertbridge.config.document import Document
 from alertbridge.config.source_settings import SOURCE_TYPES
-from alertbridge.config.suggest import nearest
+from alertbridge.config.suggest import nearest, remedy
 from alertbridge.errors import Problem
 
 _TYPES: Final[Mapping[str, Mapping[str, object]]] = {
@@ -49,6 +49,18 @@ def destination_types(document: Document) -> dict[str, str]:
         name: str(entry["type"]) if isinstance(entry, Mapping) and _is_known(entry, DESTINATION_TYPES) else ""
         for name, entry in entries.items()
     }
+
+
+def check_forward(document: Document) -> list[Problem]:
+    """What is wrong with `deployments.forward`: deployments are passed on to Hivel only, for nobody else takes them."""
+    section = document.data.get("deployments")
+    name = section.get("forward") if isinstance(section, Mapping) else None
+    types = destination_types(document)
+    if not isinstance(name, str) or types.get(name) in {"hivel", ""}:
+        return []
+    hivels = [each for each, kind in types.items() if kind == "hivel"]
+    problem = "no destination of type hivel is called so"
+    return [document.problem(("deployments", "forward"), problem, remedy(name, hivels, noun="write one of"))]
 
 
 def _is_known(entry: Mapping[str, Any], types: Mapping[str, object]) -> bool:

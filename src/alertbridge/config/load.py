@@ -34,7 +34,7 @@ from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, RULES, find_rule_files, read_document
 from alertbridge.config.findings import Findings
 from alertbridge.config.heartbeats import HeartbeatCompiler, unknown_ping_destinations
-from alertbridge.config.kinds import choose_types, destination_types, words
+from alertbridge.config.kinds import check_forward, choose_types, destination_types, words
 from alertbridge.config.named import NamedTemplates
 from alertbridge.config.rule_settings import RuleFile
 from alertbridge.config.schema import describe
@@ -163,6 +163,7 @@ class _Loading:
             main, destinations=destinations, severities=explained, vocabulary=named.vocabulary
         )
         rules = self._compile(compiler, beats, written)
+        self.findings.add(check_forward(main))
         if settings is None or self.findings.all():
             return None
         trials = tuple(trial for document, part in written if part for trial in placed(document, part.tests))

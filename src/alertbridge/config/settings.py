@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
 from alertbridge.config.lookup_settings import LookupSettings, TableName
@@ -235,6 +236,11 @@ class Settings(Section):
         default_factory=dict,
         description="What is known of each service.",
         examples=[{"checkout": {"repo_url": "https://github.com/acme/checkout"}}],
+    )
+    deployments: DeploymentsSettings = Field(
+        default_factory=DeploymentsSettings,
+        description="What CI and forges tell of deployments, to fill in the pull request of a record.",
+        examples=[{"auth": {"bearer_token_file": "deployments-token"}}],
     )
     heartbeats: tuple[HeartbeatSettings, ...] = Field(
         (),

@@ -39,12 +39,12 @@ def complete(
     destination = destinations.get(found.destination)
     if destination is None:
         raise NotPossible(f"destination {found.destination} is no longer configured")
-    filled = replace(found, content=_filled(found.content, fields, origin))
-    composed = destination.compose(message(filled, Action.RECORD, filled.peak))
+    completed = replace(found, content=filled(found.content, fields, origin))
+    composed = destination.compose(message(completed, Action.RECORD, completed.peak))
     record = amend.record_of(connection, incident)
     if record is None and not found.open:
         raise NotPossible("its record has been deleted, its time under storage.retention is over")
-    ledger.refill(connection, incident, filled.content)
+    ledger.refill(connection, incident, completed.content)
     if record is None or found.open:
         to_come = tuple(name for name in composed.missing if name != _END)
         return Amended(incident, found.destination, None, None, to_come)
@@ -52,7 +52,8 @@ def complete(
     return amend.fill(connection, record, composed.payload, composed.missing, due=due, now=now)
 
 
-def _filled(content: Content, fields: Mapping[str, str], origin: str) -> Content:
+def filled(content: Content, fields: Mapping[str, str], origin: str) -> Content:
+    """`content` with these fields in it, and where they come from."""
     return replace(
         content,
         fields={**content.fields, **fields},

@@ -169,7 +169,7 @@ class Courier:
         response: Response | None = None
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.post(self._destination.request(claim.payload))
+            answer = await self._transport.post(self._destination.request(claim.payload, claim.action))
             if isinstance(answer, Response):
                 response = answer
                 outcome: Outcome = self._destination.interpret(answer)

@@ -64,19 +64,25 @@ class Transport:
 
     async def post(self, request: Request) -> Response | Retry | Ambiguous | Paused:
         """Send once, following no redirect. Reasons never hold the URL, which may be a secret."""
-        return await self._send("POST", request)
+        return await self._send("POST", request, most=_KEPT_BODY)
 
     async def get(self, url: Secret) -> Response | Retry | Ambiguous | Paused:
         """Ask once, following no redirect. Reasons never hold the URL, which may be a secret."""
-        return await self._send("GET", Request(url.reveal(), {}, b""))
+        return await self._send("GET", Request(url.reveal(), {}, b""), most=_KEPT_BODY)
 
-    async def _send(self, method: str, request: Request) -> Response | Retry | Ambiguous | Paused:
+    async def fetch(self, request: Request, *, most: int) -> Response | Retry | Ambiguous | Paused:
+        """Ask once, with headers; of the answer's body at most `most` bytes are kept."""
+        return await self._send("GET", request, most=most)
+
+    async def _send(
+        self, method: str, request: Request, *, most: int
+    ) -> Response | Retry | Ambiguous | Paused:
         assert self._session is not None
         try:
             async with self._session.request(
                 method,
                 URL(request.url, encoded=True),
-                data=request.body,
+                data=request.body or None,
                 headers=request.headers,
                 allow_redirects=False,
                 proxy=self._route.proxy,
@@ -84,7 +90,7 @@ class Transport:
                 return Response(
                     status=answer.status,
                     headers={name.lower(): value for name, value in answer.headers.items()},
-                    body=await _beginning(answer),
+                    body=await _beginning(answer, most),
                     received_at=self._clock.now(),
                 )
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
@@ -106,11 +112,11 @@ class Transport:
             return Ambiguous(f"the connection broke before an answer: {type(error).__name__}")
 
 
-async def _beginning(answer: aiohttp.ClientResponse) -> bytes:
+async def _beginning(answer: aiohttp.ClientResponse, most: int) -> bytes:
     """As much of the body as is worth keeping; the status alone already says what became of the request."""
     body = b""
     try:
-        while len(body) < _KEPT_BODY and (chunk := await answer.content.read(_KEPT_BODY - len(body))):
+        while len(body) < most and (chunk := await answer.content.read(most - len(body))):
             body += chunk
     except (aiohttp.ClientError, OSError, TimeoutError, asyncio.IncompleteReadError):
         return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
-from alertbridge.model import JSON, Composed, Field, Message, Outcome, Reporting, Request, Response
+from alertbridge.model import JSON, Action, Composed, Field, Message, Outcome, Reporting, Request, Response
 
 
 class Destination(Protocol):
@@ -29,8 +29,8 @@ class Destination(Protocol):
         """
         ...
 
-    def request(self, payload: Mapping[str, JSON]) -> Request:
-        """The complete request that carries a composed `payload`, secrets included."""
+    def request(self, payload: Mapping[str, JSON], action: Action) -> Request:
+        """The complete request that carries the `payload` composed for an `action`, secrets included."""
         ...
 
     def interpret(self, response: Response) -> Outcome:

@@ -11,7 +11,18 @@ from urllib.parse import unquote
 
 from alertbridge.destinations import answers
 from alertbridge.destinations.limits import cut, identifier, plain
-from alertbridge.model import JSON, Composed, Field, Message, Outcome, Reporting, Request, Response, Secret
+from alertbridge.model import (
+    JSON,
+    Action,
+    Composed,
+    Field,
+    Message,
+    Outcome,
+    Reporting,
+    Request,
+    Response,
+    Secret,
+)
 
 _KEY_LIMIT = 255
 _SHORTEST_TOKEN = 8
@@ -87,7 +98,7 @@ class Elven:
         )
         return [{"name": name, "value": text} for name, text in texts if name and text]
 
-    def request(self, payload: Mapping[str, JSON]) -> Request:
+    def request(self, payload: Mapping[str, JSON], action: Action) -> Request:  # noqa: ARG002 - one address for all
         """A POST to the generated URL, untouched, with the two documented headers."""
         return Request(
             url=self.url.reveal(),

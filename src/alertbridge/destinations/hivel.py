@@ -14,6 +14,7 @@ from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.destinations.limits import cut, identifier, plain
 from alertbridge.model import (
     JSON,
+    Action,
     Composed,
     Field,
     Message,
@@ -92,6 +93,7 @@ class Hivel:
     severities: Mapping[Severity, str] = field(default_factory=dict)
     keep_git_suffix: bool = False
     inferred_in: str = "reported_by"
+    deployment_path: str = "/api/hooks/v2/deployment"
 
     def compose(self, message: Message) -> Composed:
         """The record in the documented order; fields without a value are left out, required ones also named."""
@@ -123,10 +125,11 @@ class Hivel:
     def _word(self, severity: Severity) -> str:
         return cut(plain(self.severities.get(severity)), _LIMIT) or _WORDS[severity]
 
-    def request(self, payload: Mapping[str, JSON]) -> Request:
-        """A POST to the incident endpoint with the token in the configured header."""
+    def request(self, payload: Mapping[str, JSON], action: Action) -> Request:
+        """A POST to the endpoint of incidents, or to that of deployments, with the token in the configured header."""
+        path = self.deployment_path if action is Action.DEPLOYMENT else self.path
         return Request(
-            url=f"{self.base_url.rstrip('/')}/{self.path.lstrip('/')}",
+            url=f"{self.base_url.rstrip('/')}/{path.lstrip('/')}",
             headers=self.auth_header.carrying(self.token.reveal()) | {"Content-Type": "application/json"},
             body=json.dumps(payload, ensure_ascii=False, default=dict).encode("utf-8", "replace"),
         )

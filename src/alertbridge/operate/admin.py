@@ -24,7 +24,7 @@ from alertbridge.operate.query import BadQuery, Listing
 from alertbridge.operate.staleness import mark_stale
 from alertbridge.operate.survey import STOPPED, Survey, survey
 from alertbridge.problems import problem
-from alertbridge.store import listings
+from alertbridge.store import deployments, listings
 from alertbridge.store.listings import Item, Page, Wanted
 from alertbridge.store.stops import Stop
 from alertbridge.store.store import Store
@@ -48,7 +48,7 @@ class Station:
 
 
 class Admin:
-    """Answers `GET /api/v1/{events,incidents,deliveries,destinations}`, `/{id}` of each, `GET /api/v1/audit` and `/trace/{asked}`.
+    """Answers `GET /api/v1/{events,incidents,deliveries,deployments,destinations}`, `/{id}` of each, `GET /api/v1/audit` and `/trace/{asked}`.
 
     `stations` and `expected`, how soon sources repeat what fires, are looked at anew for each request. `guard` decides
     who may ask.
@@ -75,6 +75,9 @@ class Admin:
         for listing, page, find in _KEPT:
             handlers[f"/{listing.name}"] = partial(self._list, listing, page)
             handlers[f"/{listing.name}/{{id}}"] = partial(self._show, listing, find)
+        # Ids of deployments that forges tell of hold slashes.
+        handlers["/deployments"] = partial(self._list, query.DEPLOYMENTS, deployments.list_deployments)
+        handlers["/deployments/{id:.+}"] = partial(self._show, query.DEPLOYMENTS, deployments.find_deployment)
         handlers["/trace/{asked:.+}"] = self._trace
         handlers["/audit"] = partial(self._list, query.AUDIT, listings.list_audit)
         handlers["/destinations"] = self._list_destinations

@@ -50,6 +50,15 @@ class Guard:
 
         return guarded
 
+    def proves(self, request: web.Request) -> bool:
+        """Whether the request carries the token; never where there is none."""
+        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        return (
+            self.token is not None
+            and scheme.lower() == "bearer"
+            and _equal(given.strip(), self.token.reveal())
+        )
+
     def _refuse(self, authorization: str, host: str) -> web.Response | None:
         if self.token is None:
             return self._refuse_stranger(host)

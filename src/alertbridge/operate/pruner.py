@@ -17,10 +17,11 @@ _EVERY = timedelta(minutes=10)
 
 
 class Pruner:
-    """Deletes events older than `events`; deliveries, closed incidents and quiet alerts older than `deliveries`.
+    """Deletes events older than `events`; deliveries, closed incidents, quiet alerts and deployments older than `deliveries`.
 
     A rule set goes when nothing names it and twenty others were loaded after it. Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
-    looks: the attempts it counts are kept that long, however short `deliveries` is.
+    looks: the attempts it counts are kept that long, however short `deliveries` is; and deployments as long as an
+    incident may be laid to them, which is `blamable`.
     """
 
     def __init__(
@@ -31,8 +32,10 @@ class Pruner:
         deliveries: timedelta,
         clock: Clock,
         window: timedelta = timedelta(0),
+        blamable: timedelta = timedelta(0),
     ) -> None:
         self.window = window
+        self.blamable = blamable
         self._store = store
         self._events = events
         self._deliveries = deliveries
@@ -63,6 +66,8 @@ class Pruner:
             "deliveries": (retention.DELIVERIES, max(self._deliveries, self.window)),
             "incidents": (retention.INCIDENTS, self._deliveries),
             "alerts": (retention.ALERTS, self._deliveries),
+            "deployments": (retention.DEPLOYMENTS, max(self._deliveries, self.blamable)),
+            "merges": (retention.MERGES, max(self._deliveries, self.blamable)),
             "rule_sets": (retention.RULE_SETS, timedelta(0)),  # last, when all that names them is gone
         }
         counts = {name: await self._prune(kind, now - age) for name, (kind, age) in ages.items()}

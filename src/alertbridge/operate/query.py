@@ -10,6 +10,7 @@ from typing import Any
 
 from multidict import MultiMapping
 
+from alertbridge.deployments.deployment import Status
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import Action, DeliveryState, EventOutcome
 from alertbridge.store.listings import Wanted
@@ -50,6 +51,9 @@ DELIVERIES = Listing(
     ("action", "destination", "incident", "key", "since", "state"),
     tuple(DeliveryState),
     numbered=True,
+)
+DEPLOYMENTS = Listing(
+    "deployments", ("environment", "service", "since", "state"), tuple(Status), numbered=True
 )
 AUDIT = Listing("audit", ("delivery", "destination", "incident", "since"), numbered=True)
 HEARTBEATS = Listing("heartbeats")

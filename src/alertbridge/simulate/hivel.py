@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +15,7 @@ from alertbridge.simulate.incidents import HivelRecords
 from alertbridge.simulate.refusals import reasons, refuse_content, refuse_method
 
 _PATH = "api/hooks/v1/incident"
+_DEPLOYMENTS = "api/hooks/v2/deployment"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _JSON = {"Content-Type": "application/json"}
 
@@ -66,6 +67,26 @@ class HivelMessage(BaseModel):
         return self
 
 
+class HivelDeployment(BaseModel):
+    """One deployment that has ended; times are RFC 3339 or seconds since 1970, fields beyond the documented ones are kept."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="allow")
+
+    deployment_id: Annotated[str, Field(min_length=1)]
+    event_type: Literal["completed"]
+    status: Literal["success", "failed", "cancelled", "canceled", "unknown"]
+    start_time: _Instant | int
+    end_time: _Instant | int
+    repo_url: Annotated[str, Field(min_length=1), AfterValidator(_web_address)]
+    environment: Annotated[str, Field(min_length=1)]
+    branch: Annotated[str, Field(min_length=1)]
+    commit_hash: str = ""
+    pr_number: str = ""
+    build_number: str = ""
+    image: str = ""
+    logs_url: str = ""
+
+
 class Hivel:
     """Refuses what the page does not allow, and makes a record of everything else.
 
@@ -75,26 +96,33 @@ class Hivel:
     def __init__(self, *, token: str | None, keep: int) -> None:
         self._token = token
         self._records = HivelRecords(keep=keep)
+        self._deployments: set[str] = set()
 
     def key(self, body: Any) -> str | None:
-        """The `provider_id`, where there is one."""
-        key = body.get("provider_id") if isinstance(body, dict) else None
+        """The `provider_id` of an incident, or the `deployment_id`, where there is one."""
+        key = body.get("provider_id", body.get("deployment_id")) if isinstance(body, dict) else None
         return key if isinstance(key, str) else None
 
-    def judge(self, arrival: Arrival) -> HivelMessage | Refused:
-        """The record to make, or 400, 401, 404, 405, 413 or 415 with the reason."""
-        if arrival.path != _PATH:
-            return Refused(404, f"path: only /{_PATH} is served")
+    def judge(self, arrival: Arrival) -> HivelMessage | HivelDeployment | Refused:
+        """The record to make, the deployment to note, or 400, 401, 404, 405, 413 or 415 with the reason."""
+        if arrival.path not in {_PATH, _DEPLOYMENTS}:
+            return Refused(404, f"path: only /{_PATH} and /{_DEPLOYMENTS} are served")
         refused = refuse_method(arrival) or self._refuse_token(arrival) or refuse_content(arrival)
         if refused is not None:
             return refused
         try:
-            return HivelMessage.model_validate(arrival.content.body)
+            model = HivelDeployment if arrival.path == _DEPLOYMENTS else HivelMessage
+            return model.model_validate(arrival.content.body)
         except ValidationError as error:
             return Refused(400, reasons(error))
 
-    def take(self, message: HivelMessage, *, seq: int, at: datetime) -> Taken:
-        """Make a record, and answer as the vendor's sample does: with a comma that no JSON parser takes."""
+    def take(self, message: HivelMessage | HivelDeployment, *, seq: int, at: datetime) -> Taken:
+        """Make a record, and answer as the vendor's sample does: with a comma that no JSON parser takes.
+
+        A deployment is noted, and answered in JSON: no sample is known.
+        """
+        if isinstance(message, HivelDeployment):
+            return self._note(message)
         incident = f"incident-{at:%Y-%m-%d}-{seq:05}"
         duplicate = self._records.add(
             message.model_dump(exclude_unset=True),
@@ -107,6 +135,12 @@ class Hivel:
         note = "a record with this provider_id exists already" if duplicate else None
         return Taken(Reply(200, body.encode(), _JSON), note)
 
+    def _note(self, deployment: HivelDeployment) -> Taken:
+        known = deployment.deployment_id in self._deployments
+        self._deployments.add(deployment.deployment_id)
+        note = "a deployment with this deployment_id exists already" if known else None
+        return Taken(Reply(200, b'{"message": "Success"}', _JSON), note)
+
     def believed(self) -> list[dict[str, Any]]:
         """The records; see `HivelRecords.present`."""
         return self._records.present()
@@ -114,6 +148,7 @@ class Hivel:
     def forget(self) -> None:
         """Know no record."""
         self._records.forget()
+        self._deployments.clear()
 
     def _refuse_token(self, arrival: Arrival) -> Refused | None:
         said = _tokens(arrival)

@@ -10,7 +10,7 @@ from alertbridge.clock import Clock
 from alertbridge.simulate.control import Control
 from alertbridge.simulate.elven import Elven, ElvenMessage
 from alertbridge.simulate.exchange import Arrival, Content
-from alertbridge.simulate.hivel import Hivel, HivelMessage
+from alertbridge.simulate.hivel import Hivel, HivelDeployment, HivelMessage
 from alertbridge.simulate.ledger import Ledger, Received
 from alertbridge.simulate.standin import StandIn
 
@@ -29,7 +29,7 @@ def simulation(
     elven: StandIn[ElvenMessage] = StandIn(
         destination="elven", vendor=Elven(tokens=elven_tokens, keep=_KEEP), ledger=ledger, clock=clock
     )
-    hivel: StandIn[HivelMessage] = StandIn(
+    hivel: StandIn[HivelMessage | HivelDeployment] = StandIn(
         destination="hivel", vendor=Hivel(token=hivel_token, keep=_KEEP), ledger=ledger, clock=clock
     )
     control = Control(ledger=ledger, stand_ins={"elven": elven, "hivel": hivel})

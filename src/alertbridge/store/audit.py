@@ -31,7 +31,7 @@ def note(connection: Connection, entry: Entry, *, now: datetime) -> None:
             at=now,
             who=entry.who,
             action=entry.action,
-            incident=entry.incident,
+            incident=entry.incident or None,
             delivery=entry.delivery,
             destination=entry.destination,
             detail=dict(entry.detail),

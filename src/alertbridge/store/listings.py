@@ -41,6 +41,8 @@ class Wanted:
     incident: str | None = None
     delivery: str | None = None
     action: str | None = None
+    service: str | None = None
+    environment: str | None = None
     body: str | None = None
     since: datetime | None = None
     after: str | None = None
@@ -260,7 +262,7 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
 def _delivery(row: Row[Any]) -> Item:
     return {
         "id": row.id,
-        "incident": row.incident,
+        "incident": row.incident or None,  # a deployment belongs to none
         "destination": row.destination,
         "key": row.key,
         "action": row.action,

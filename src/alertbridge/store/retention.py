@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 
 from alertbridge.model import DeliveryState, EventOutcome
-from alertbridge.store.schema import alerts, deliveries, events, incidents, rule_sets
+from alertbridge.store.schema import alerts, deliveries, deployments, events, incidents, merges, rule_sets
 
 Key: TypeAlias = tuple[Any, ...]
 Batch: TypeAlias = list[Key]  # what is deleted in one transaction
@@ -80,6 +80,16 @@ def _alerts(before: datetime) -> ColumnElement[bool]:
     return and_(~alerts.c.firing, alerts.c.last_seen < before)
 
 
+def _deployments(before: datetime) -> ColumnElement[bool]:
+    """Told and finished before: one that is told late stays for a while all the same."""
+    finished = or_(deployments.c.finished_at.is_(None), deployments.c.finished_at < before)
+    return and_(deployments.c.told_at < before, finished)
+
+
+def _merges(before: datetime) -> ColumnElement[bool]:
+    return merges.c.merged_at < before
+
+
 def _rule_sets(_before: datetime) -> ColumnElement[bool]:
     """Named by nothing any more, however old; the last loaded are kept to look back at, and one of them is in use."""
     newest = rule_sets.alias("newest")
@@ -92,6 +102,8 @@ EVENTS = Kind(events, _events, events.c.received_at, func.length(events.c.body))
 DELIVERIES = Kind(deliveries, _deliveries, deliveries.c.settled_at, literal(0))
 INCIDENTS = Kind(incidents, _incidents, incidents.c.id, literal(0))
 ALERTS = Kind(alerts, _alerts, alerts.c.source, literal(0))
+DEPLOYMENTS = Kind(deployments, _deployments, deployments.c.told_at, literal(0))
+MERGES = Kind(merges, _merges, merges.c.merged_at, literal(0))
 RULE_SETS = Kind(rule_sets, _rule_sets, rule_sets.c.seq, literal(0))
 
 

@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from typing_extensions import override
 
+from alertbridge.deployments.deployment import Status
 from alertbridge.model import Action, DeliveryState, EventOutcome, Reporting, Resend
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -288,6 +289,49 @@ audit = Table(
     Column("destination", Text),
     Column("detail", JSON, nullable=False),
     sqlite_autoincrement=True,
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("environment", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("said_at", Instant, nullable=False),
+    Column("service", Text, nullable=False),
+    Column("repo_url", Text, nullable=False),
+    Column("repo", Text, nullable=False),  # repo_url in lower case, to be found by
+    Column("pr_number", Text, nullable=False),
+    Column("commit_hash", Text, nullable=False),
+    Column("branch", Text, nullable=False),
+    Column("started_at", Instant),
+    Column("finished_at", Instant),
+    Column("told_at", Instant, nullable=False, index=True),
+    Column("resolve_at", Instant),  # when a forge is to be asked for the pull request of its commit
+    Column("resolve_attempts", Integer, nullable=False, server_default="0"),
+    Column("resolve_error", Text),
+    _one_of("status", Status),
+    sqlite_autoincrement=True,
+)
+Index("ix_deployments_service", deployments.c.service, deployments.c.finished_at)
+Index("ix_deployments_repo", deployments.c.repo, deployments.c.finished_at)
+Index("ix_deployments_commit", deployments.c.repo, deployments.c.commit_hash)
+_unresolved = deployments.c.resolve_at.is_not(None)
+Index(
+    "ix_deployments_unresolved",
+    deployments.c.resolve_at,
+    sqlite_where=_unresolved,
+    postgresql_where=_unresolved,
+)
+
+merges = Table(
+    "merges",
+    metadata,
+    Column("repo", Text, primary_key=True),
+    Column("commit_hash", Text, primary_key=True),
+    Column("pr_number", Text, nullable=False),
+    Column("merged_at", Instant, nullable=False, index=True),
 )
 
 # What decided: rows above name it by its hash. `seq` counts loads, and is that of the last one.

@@ -15,7 +15,18 @@ from alertbridge.cli.taught import Taught
 
 COMMANDS = [
     *("init", "check", "test", "explain", "diff", "serve", "reload"),
-    *("trace", "incidents", "deliveries", "events", "destinations", "complete", "skip", "audit", "rules"),
+    *(
+        "trace",
+        "incidents",
+        "deliveries",
+        "events",
+        "deployments",
+        "destinations",
+        "complete",
+        "skip",
+        "audit",
+        "rules",
+    ),
     *("simulate", "demo", "schema"),
 ]
 LEAVES = [

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alertbridge.config.deciding import _CARRYING, _CARRYING_OF_EACH, deciding
+from alertbridge.config.deciding import _CARRYING, _CARRYING_IN, _CARRYING_OF_EACH, deciding
+from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DESTINATION_TYPES
 from alertbridge.config.load import load
 from alertbridge.config.lookup_settings import LookupSettings
@@ -57,6 +58,8 @@ def hash_of(folder: Path, old: str = "", new: str = "") -> str:
         ("timeout: 2s", "timeout: 3s"),
         ("type: hivel", "type: hivel, rate_limit: {requests: 1, per: 1s}"),
         ("type: hivel", "type: hivel, base_url: https://app.hivel.in"),
+        ("type: hivel", "type: hivel, canceled: canceled"),
+        ("services:", "deployments: {forward: hivel, gitlab: {token: t}}\nservices:"),
         ("name: one", "name: two"),
         ("rules:", "# a comment\nrules:"),
     ],
@@ -78,6 +81,7 @@ def test_what_only_carries_is_not_what_decides(tmp_path: Path, old: str, new: st
         ("type: elven", "type: elven, extra_fields: {organization: acme}"),
         ("type: hivel", "type: hivel, severities: {moderate: mid}"),
         ("type: hivel", "type: hivel, keep_git_suffix: true"),
+        ("services:", "deployments: {max_age: 2d}\nservices:"),
         ("- name: everything", "- {name: tag, set: {labels: {team: a}}}\n  - name: everything"),
         ("- name: everything", "- name: everything\n    active: {days: mon}"),
     ],
@@ -97,6 +101,7 @@ def test_what_carries_is_called_as_the_settings_are() -> None:
     for part, types in sections.items():
         known = {name for model in types.values() for name in model.model_fields}
         assert known >= _CARRYING_OF_EACH[part]
+    assert DeploymentsSettings.model_fields.keys() >= _CARRYING_IN["deployments"]
 
 
 def test_a_setting_that_nobody_has_thought_of_counts() -> None:

@@ -37,6 +37,10 @@ def test_what_is_added_changed_or_removed_is_named(
     assert found.named(how) == names
 
 
+def test_another_word_on_deployments_is_a_difference(tmp_path: Path) -> None:
+    assert between(tmp_path, "services:", "deployments: {forward: hivel}\nservices:").anything
+
+
 def test_the_same_is_no_difference(tmp_path: Path) -> None:
     found = between(tmp_path, "prod", "prod")
 

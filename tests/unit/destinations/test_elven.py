@@ -92,7 +92,7 @@ def test_extra_fields_may_be_read_only_mappings() -> None:
     elven = Elven(
         name="elven", url=Secret(URL), extra_fields=MappingProxyType({"meta": MappingProxyType({"a": 1})})
     )
-    assert json.loads(elven.request(payload(message(), elven)).body)["meta"] == {"a": 1}
+    assert json.loads(elven.request(payload(message(), elven), Action.ALARMED).body)["meta"] == {"a": 1}
 
 
 def test_a_key_too_long_is_the_same_shorter_key_on_both_actions() -> None:
@@ -114,7 +114,7 @@ def test_limits_hold_for_any_text_and_the_secret_stays_out(
     assert 0 < len(sent["title"]) <= 255
     assert 0 < len(sent["description"]) <= 4_000
     assert len(sent["external_aggregate_key"]) <= 255
-    request = elven.request(sent)
+    request = elven.request(sent, Action.ALARMED)
     assert json.loads(request.body) == sent
     assert SECRET not in repr(elven) + repr(request) + json.dumps(sent)
 

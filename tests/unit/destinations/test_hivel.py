@@ -195,7 +195,7 @@ def test_limits_hold_for_any_text_and_the_secret_stays_out(
         texts = value if isinstance(value, list) else [value]
         assert texts, name
         assert all(isinstance(text, str) and 0 < len(text) <= 255 for text in texts), name
-    request = destination.request(composed.payload)
+    request = destination.request(composed.payload, Action.RECORD)
     assert json.loads(request.body) == composed.payload
     assert SECRET not in repr(destination) + repr(request) + json.dumps(composed.payload)
 

@@ -9,7 +9,7 @@ import pytest
 from multidict import CIMultiDict
 
 from alertbridge.simulate.exchange import Arrival, Content, Refused
-from alertbridge.simulate.hivel import Hivel, HivelMessage
+from alertbridge.simulate.hivel import Hivel, HivelDeployment, HivelMessage
 
 AT = datetime(2025, 9, 22, 11, 30, tzinfo=UTC)
 HEADERS = {"Content-Type": "application/json", "X-API-Token": "s3cret"}
@@ -58,7 +58,7 @@ def authorised(**headers: str) -> dict[str, str]:
     return {"Content-Type": "application/json"} | {n.replace("_", "-"): v for n, v in headers.items()}
 
 
-def judged(request: Arrival, token: str | None = "s3cret") -> HivelMessage | Refused:
+def judged(request: Arrival, token: str | None = "s3cret") -> HivelMessage | HivelDeployment | Refused:
     return Hivel(token=token, keep=10).judge(request)
 
 
@@ -193,7 +193,10 @@ def test_only_post_is_allowed(method: str) -> None:
     "path", ["", "api/hooks/v1/incident/", "api/hooks/v1/incidents", "hivelapi/v1/incident"]
 )
 def test_another_path_is_not_served(path: str) -> None:
-    assert refusal(arrival(path=path)) == (404, "path: only /api/hooks/v1/incident is served")
+    assert refusal(arrival(path=path)) == (
+        404,
+        "path: only /api/hooks/v1/incident and /api/hooks/v2/deployment are served",
+    )
 
 
 def test_only_json_is_taken() -> None:
@@ -222,3 +225,62 @@ def test_a_record_keeps_what_was_sent_and_a_repeat_is_flagged() -> None:
     first, second = vendor.believed()
     assert {name: first[name] for name in RECORD} == RECORD
     assert (first["undocumented"], first["duplicate"], second["duplicate"]) == (1, False, True)
+
+
+DEPLOYMENT: Mapping[str, Any] = {
+    "deployment_id": "4711",
+    "event_type": "completed",
+    "status": "success",
+    "start_time": "2025-09-22T10:00:00Z",
+    "end_time": 1758535800,
+    "repo_url": "https://github.com/hivelai/webhook-logger",
+    "environment": "production",
+    "branch": "main",
+}
+
+
+def deployment(**fields: Any) -> Arrival:
+    said = {name: value for name, value in {**DEPLOYMENT, **fields}.items() if value is not None}
+    return arrival(said, path="api/hooks/v2/deployment")
+
+
+def test_a_deployment_has_an_address_and_a_shape_of_its_own() -> None:
+    assert isinstance(judged(deployment()), HivelDeployment)
+    assert isinstance(judged(deployment(pr_number="71", commit_hash="f95f852")), HivelDeployment)
+    assert refusal(arrival(DEPLOYMENT))[0] == 400
+    assert refusal(deployment(), "another")[0] == 401
+
+
+@pytest.mark.parametrize("name", DEPLOYMENT)
+def test_every_required_field_of_a_deployment_is_required(name: str) -> None:
+    status, reason = refusal(deployment(**{name: None}))
+
+    assert (status, reason.partition(".")[0].partition(":")[0]) == (400, name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "ok"},
+        {"event_type": "started"},
+        {"start_time": "yesterday"},
+        {"repo_url": "acme/checkout"},
+        {"branch": ""},
+        {"pr_number": 71},
+        {"deployment_id": 4711},
+    ],
+)
+def test_a_deployment_of_another_shape_is_refused(fields: dict[str, Any]) -> None:
+    assert refusal(deployment(**fields))[0] == 400
+
+
+def test_a_deployment_makes_no_record_and_is_noted_when_it_comes_again() -> None:
+    hivel = Hivel(token=None, keep=10)
+    message = hivel.judge(deployment())
+    assert isinstance(message, HivelDeployment)
+
+    first, second = (hivel.take(message, seq=seq, at=AT) for seq in (1, 2))
+
+    assert hivel.believed() == []
+    assert (first.reply.status, first.note) == (200, None)
+    assert second.note == "a deployment with this deployment_id exists already"

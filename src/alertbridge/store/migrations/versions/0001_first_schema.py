@@ -290,3 +290,62 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("members", schema=None) as batch_op:
         batch_op.create_index("ix_members_alert", ["source", "fingerprint"], unique=False)
+
+    _deployments()
+
+
+def _deployments() -> None:
+    op.create_table(
+        "deployments",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("said_at", sa.BigInteger(), nullable=False),
+        sa.Column("service", sa.Text(), nullable=False),
+        sa.Column("repo_url", sa.Text(), nullable=False),
+        sa.Column("repo", sa.Text(), nullable=False),
+        sa.Column("pr_number", sa.Text(), nullable=False),
+        sa.Column("commit_hash", sa.Text(), nullable=False),
+        sa.Column("branch", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=True),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("told_at", sa.BigInteger(), nullable=False),
+        sa.Column("resolve_at", sa.BigInteger(), nullable=True),
+        sa.Column("resolve_attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("resolve_error", sa.Text(), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('started', 'success', 'failed', 'canceled')", name=op.f("ck_deployments_status")
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_deployments")),
+        sa.UniqueConstraint("id", name=op.f("uq_deployments_id")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("deployments", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_deployments_told_at"), ["told_at"], unique=False)
+        batch_op.create_index("ix_deployments_service", ["service", "finished_at"], unique=False)
+        batch_op.create_index("ix_deployments_repo", ["repo", "finished_at"], unique=False)
+        batch_op.create_index("ix_deployments_commit", ["repo", "commit_hash"], unique=False)
+        batch_op.create_index(
+            "ix_deployments_unresolved",
+            ["resolve_at"],
+            unique=False,
+            sqlite_where=sa.text("resolve_at IS NOT NULL"),
+            postgresql_where=sa.text("resolve_at IS NOT NULL"),
+        )
+
+    op.create_table(
+        "merges",
+        sa.Column("repo", sa.Text(), nullable=False),
+        sa.Column("commit_hash", sa.Text(), nullable=False),
+        sa.Column("pr_number", sa.Text(), nullable=False),
+        sa.Column("merged_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("repo", "commit_hash", name=op.f("pk_merges")),
+    )
+    with op.batch_alter_table("merges", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_merges_merged_at"), ["merged_at"], unique=False)
