@@ -99,10 +99,10 @@ class Alertmanager:
 
     def kill(self, *, forget: bool = False) -> None:
         """End it at once, with what it had not written down; and with what it had, if it is to `forget`."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(timeout=30)
-        self._process = None
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=30)
+            self._process = None
         if forget:
             shutil.rmtree(self._folder / "data", ignore_errors=True)
 
