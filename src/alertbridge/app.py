@@ -395,29 +395,28 @@ class App:
         It is counted and exchanged in the thread that decides and writes, so nothing comes between the two. A removed
         source takes nothing from before the count on.
         """
-        old, new = self._decider.bridge, bridge(wanted)
+        new = bridge(wanted)
 
         def find(connection: Connection) -> Stranded:
             return stranded.find(
                 connection, sources=change.sources.leaving, destinations=change.destinations.leaving
             )
 
-        def exchange(connection: Connection) -> Stranded:
+        def keep(connection: Connection) -> Stranded:
             found = find(connection)
-            self._decider.bridge = new if force or not found else old
-            if self._decider.bridge is new:
+            if force or not found:
                 rule_sets.keep(connection, new.rule_set, version=__version__, now=self._clock.now())
             return found
+
+        def exchange(found: Stranded) -> None:
+            if force or not found:
+                self._decider.bridge = new
 
         if not force:
             refuse_stranded(await self._store.read(find), file=str(wanted.files[0]))
         for name in change.sources.removed:
             del self._endpoints[name]
-        try:
-            found = await self._store.write(exchange)
-        except BaseException:
-            self._decider.bridge = old
-            raise
+        found = await self._store.write(keep, committed=exchange)
         if not force:
             refuse_stranded(found, file=str(wanted.files[0]))
 

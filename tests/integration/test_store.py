@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,40 @@ async def test_a_failing_work_takes_nobody_with_it(store: Store) -> None:
     assert isinstance(results[1], LookupError)
     assert [results[0], results[2], results[3]] == [None, None, 2]
     assert await stored(store) == ["E00001", "E00002"]
+
+
+async def test_what_follows_a_commit_happens_once_though_its_work_is_done_again(store: Store) -> None:
+    order: list[str] = []
+
+    def work(name: str) -> Callable[[Connection], str]:
+        def run(connection: Connection) -> str:
+            connection.exec_driver_sql("SELECT 1")
+            order.append(f"{name} works")
+            return name
+
+        return run
+
+    def broken(_: Connection) -> str:
+        raise ZeroDivisionError
+
+    def committed(name: str) -> None:
+        order.append(f"{name} is on disk")
+
+    results = await asyncio.gather(
+        store.write(work("first"), committed=committed),
+        store.write(work("second"), committed=committed),
+        store.write(broken, committed=committed),
+        return_exceptions=True,
+    )
+
+    assert [str(one) for one in results[:2]] == ["first", "second"]
+    assert isinstance(results[2], ZeroDivisionError)
+    assert order == [
+        "first works",
+        "second works",
+        *("first works", "first is on disk"),
+        *("second works", "second is on disk"),
+    ]
 
 
 async def test_a_duplicate_id_is_refused_alone(store: Store) -> None:

@@ -75,9 +75,15 @@ class Store:
         """Keep a refused body for inspection."""
         await self._writer.append(inbox.row(event, EventOutcome.MALFORMED, problem))
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a transaction, in the writing thread; return its result once that is on disk."""
-        return await self._writer.write(work)
+    async def write(
+        self, work: Callable[[Connection], T], *, committed: Callable[[T], None] = lambda _result: None
+    ) -> T:
+        """Run `work` in a transaction, in the writing thread; return its result once that is on disk.
+
+        `work` may be run again if what shared its transaction failed. `committed` is called once, with the result,
+        in the same thread and before any later transaction.
+        """
+        return await self._writer.write(work, committed=committed)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` on a connection that can only read, on one consistent view. Raises StoreError where the disk fails."""

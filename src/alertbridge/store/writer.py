@@ -46,6 +46,7 @@ class _Ask:
 
     work: Callable[[Connection], Any]
     done: asyncio.Future[Any]
+    committed: Callable[[Any], None]
     result: Any = None
 
 
@@ -95,10 +96,15 @@ class Writer:
         self._wake.set()
         return append.done
 
-    async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the writing thread, inside a transaction, and return its result once that is on disk."""
+    async def write(
+        self, work: Callable[[Connection], T], *, committed: Callable[[T], None] = lambda _result: None
+    ) -> T:
+        """Run `work` in the writing thread, inside a transaction, and return its result once that is on disk.
+
+        `committed` gets it first, in the same thread, before any later transaction begins; unlike `work` it is called once.
+        """
         self._refuse_if_closed()
-        ask = _Ask(work, asyncio.get_running_loop().create_future())
+        ask = _Ask(work, asyncio.get_running_loop().create_future(), committed)
         self._asks.append(ask)
         self._wake.set()
         result: T = await ask.done
@@ -166,6 +172,8 @@ class Writer:
                     _insert(_driver(self._connection), rows)
                 for ask in asks:
                     ask.result = ask.work(self._connection)
+            for ask in asks:
+                ask.committed(ask.result)
         except (sqlite3.Error, SQLAlchemyError) as error:
             known = translate(error)
             if known is None:
