@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from alertbridge.cli.listing import Listing, listing_group
+from alertbridge.cli.table import second
 
 _SINCE = "From then on: 2h, 7d, or 2026-01-05T09:30:00Z."
-
-
-def _moment(text: str | None) -> str:
-    """To the second, in UTC."""
-    return f"{text[:19]}Z" if text else "-"
 
 
 def _event(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -20,7 +16,7 @@ def _event(item: Mapping[str, Any]) -> tuple[str, ...]:
     effects = dict.fromkeys(effect["effect"] for alert in item["alerts"] for effect in alert["incidents"])
     notes = dict.fromkeys(alert["note"] for alert in item["alerts"] if alert["note"])
     said = item["error"] or ", ".join([*effects, *notes])
-    received = _moment(item["received_at"])
+    received = second(item["received_at"])
     return (
         item["id"],
         received,
@@ -40,8 +36,8 @@ def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
         item["destination"],
         item["state"],
         item["severity"],
-        _moment(item["opened_at"]),
-        _moment(item["closed_at"]),
+        second(item["opened_at"]),
+        second(item["closed_at"]),
         f"{firing}/{len(item['alerts'])}" + (f", {stale} stale" if stale else ""),
         item["rule"],
         item["key"],
@@ -56,7 +52,7 @@ def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
         item["action"],
         item["state"],
         str(item["attempts"]),
-        _moment(item["created_at"]),
+        second(item["created_at"]),
         item["key"],
         lacking or item["last_error"] or "",
     )
@@ -70,7 +66,7 @@ def _deployment(item: Mapping[str, Any]) -> tuple[str, ...]:
         what,
         item["environment"],
         item["status"],
-        _moment(item["finished_at"]),
+        second(item["finished_at"]),
         change,
         (item["commit"] or "-")[:12],
         item["resolve"]["error"] or "",
@@ -88,7 +84,7 @@ def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
 def _entry(item: Mapping[str, Any]) -> tuple[str, ...]:
     detail = ", ".join(f"{name}: {value}" for name, value in item["detail"].items())
     about = item["delivery"] or item["incident"] or ""
-    return (_moment(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
+    return (second(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
 
 
 _LISTINGS = (

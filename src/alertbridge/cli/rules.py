@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from alertbridge.cli.options import config_option, url_option
+from alertbridge.cli.table import second
 from alertbridge.cli.taught import Taught, TaughtGroup
 
 _SHORT = 12  # characters of a hash, as the other commands show it
@@ -84,10 +85,5 @@ def _table(found: Iterable[dict[str, Any]]) -> Iterator[str]:
     yield f"  {'hash':{_SHORT}}  {'last loaded':20}  {'first loaded':20}  {'rules':>5}  open incidents"
     for one in found:
         mark = click.style("*", fg="green", bold=True) if one["in_use"] else " "
-        loaded = f"{_second(one['last_loaded_at']):20}  {_second(one['first_loaded_at']):20}"
+        loaded = f"{second(one['last_loaded_at']):20}  {second(one['first_loaded_at']):20}"
         yield f"{mark} {one['hash'][:_SHORT]}  {loaded}  {one['rules']:5}  {one['open_incidents']:14}"
-
-
-def _second(moment: str) -> str:
-    """An instant without its microseconds."""
-    return f"{moment[:19]}Z"

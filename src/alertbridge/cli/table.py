@@ -24,6 +24,11 @@ def cut(text: str, longest: int = _LONGEST) -> str:
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
+def second(instant: str | None) -> str:
+    """An instant of the admin API without its fraction; a dash where there is none."""
+    return f"{instant[:19]}Z" if instant else "-"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
     return _GAP.join(padded).rstrip()

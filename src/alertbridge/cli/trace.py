@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from alertbridge.cli.options import daemon_options
-from alertbridge.cli.table import cut
+from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 
 _LONGEST = 200
@@ -63,9 +63,9 @@ def _told(story: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _head(incident: Mapping[str, Any]) -> Iterator[str]:
-    span = f"since {_moment(incident['opened_at'])}"
+    span = f"since {second(incident['opened_at'])}"
     if incident["closed_at"]:
-        span = f"{_moment(incident['opened_at'])} to {_moment(incident['closed_at'])}"
+        span = f"{second(incident['opened_at'])} to {second(incident['closed_at'])}"
     colour = "red" if incident["state"] == "open" else "green"
     state = click.style(incident["state"], fg=colour)
     yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
@@ -106,7 +106,7 @@ def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, st
     words = payload.get("title") or payload.get("description") or ""
     state = entry["state"]
     if state in _WAITING and entry["next_attempt_at"]:
-        state += f" until {_moment(entry['next_attempt_at'])}"
+        state += f" until {second(entry['next_attempt_at'])}"
     why = entry["last_error"] if entry["state"] not in {"delivered", "pending"} else ""
     said = f"{entry['destination']} {entry['action']}: {state}"
     return "to say", ", ".join(filter(None, (said, why, f'"{words}"' if words else "", entry["id"])))
@@ -126,10 +126,6 @@ def _operator(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str
 
 
 _STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "operator": _operator}
-
-
-def _moment(text: str) -> str:
-    return f"{text[:19]}Z"
 
 
 def _time(text: str) -> str:
