@@ -108,7 +108,7 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path, accepted=self._accepted)
+        self._store = await Store.open(self._path, accepted=self._wake_decider)
         self._loops.begin("writer", self._store.run())
         await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._make_parts(settings)
@@ -328,9 +328,6 @@ class App:
         except Exception:
             self._decider.forget(event)
             raise
-
-    def _accepted(self) -> None:
-        self._decider.wake()
 
     async def _reload(self, *, force: bool) -> Reloaded:
         async with self._turn:

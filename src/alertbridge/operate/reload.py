@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
-import orjson
 import structlog
 from aiohttp import web
 
@@ -15,6 +14,7 @@ from alertbridge.config.difference import Difference
 from alertbridge.config.load import Configuration
 from alertbridge.errors import ConfigurationError, Problem, StoreError
 from alertbridge.metrics import Metrics
+from alertbridge.operate.answers import said
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.health import Health
 from alertbridge.problems import problem
@@ -59,7 +59,7 @@ class ReloadPage:
         except ConfigurationError as error:
             detail = "the configuration before it goes on; `problems` says why"
             return problem(422, "Not reloaded", detail, problems=[asdict(one) for one in error.problems])
-        return web.Response(body=orjson.dumps(asdict(outcome)), content_type="application/json")
+        return said(asdict(outcome))
 
 
 class ReloadNews:
