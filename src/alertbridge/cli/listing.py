@@ -52,7 +52,7 @@ def _list(listing: Listing) -> click.Command:
     @click.command(
         "list",
         cls=Taught,
-        help=f"{listing.help} The newest come first.",
+        help=f"{listing.help} The newest come first." if "since" in listing.filters else listing.help,
         examples=(f"alertbridge {listing.name}", f"alertbridge {listing.name} --limit 5 --json"),
     )
     @daemon_options

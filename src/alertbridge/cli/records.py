@@ -112,7 +112,7 @@ _LISTINGS = (
             "destination": "To this destination.",
             "key": "Of this key.",
             "incident": "Of this incident.",
-            "action": "alarmed, resolved or record.",
+            "action": "alarmed, resolved, record or deployment.",
             "since": _SINCE,
         },
         head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
