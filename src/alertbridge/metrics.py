@@ -107,6 +107,9 @@ class Metrics:
             ("source", "peer"),
         )
         self.inbox = gauge("inbox", "Accepted request bodies that are not decided yet.")
+        self.clock_ahead_seconds = gauge(
+            "clock_ahead_seconds", "How far the daemon's clock is ahead of the machine's, which was set back."
+        )
         self.config_last_reload_successful = gauge(
             "config_last_reload_successful", "1 if the last load of the configuration succeeded."
         )

@@ -45,6 +45,12 @@ class StillClock:
     def monotonic(self) -> float:
         return 0.0
 
+    def resume(self, latest: datetime) -> bool:
+        raise AssertionError(latest)
+
+    def ahead(self) -> timedelta:
+        return timedelta(0)
+
     async def sleep(self, span: timedelta) -> None:
         raise AssertionError(span)
 

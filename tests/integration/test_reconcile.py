@@ -486,6 +486,16 @@ async def test_the_loop_asks_in_its_pace_at_once_when_told_to_and_ends(desk: Des
     assert desk.counted("peer_up", peer=place) is None
 
 
+async def test_time_that_nobody_lived_through_does_not_make_an_alert_absent(desk: Desk) -> None:
+    await desk.fires("f1")
+    await desk.rounds(1)
+    desk.clock.set_forward(60 * MINUTE)
+    await desk.rounds(3)
+    assert await desk.incidents() == [("prod/f1", None, 0)]
+    await desk.rounds(1)
+    assert await desk.incidents() == [("prod/f1", micros(62), 1)]
+
+
 # Without peers
 
 
@@ -537,6 +547,16 @@ async def test_what_was_missed_while_nobody_listened_is_not_held_against_an_aler
     assert await late.run_once("prod") == 1
     late.exchange({})
     assert await late.run_once("prod") == 0
+
+
+async def test_time_that_nobody_lived_through_is_not_held_against_an_alert(
+    desk: Desk, expirer: Expirer
+) -> None:
+    await desk.fires("f1")
+    desk.clock.set_forward(6 * 60 * MINUTE)
+    assert await expirer.look() == 0
+    desk.clock.advance(5 * 60 * MINUTE)
+    assert await expirer.look() == 1
 
 
 async def test_a_stale_alert_that_waits_to_be_decided_is_left_alone(desk: Desk, expirer: Expirer) -> None:

@@ -53,6 +53,12 @@ class StoppedClock:
     def monotonic(self) -> float:
         return self._now.timestamp()
 
+    def resume(self, latest: datetime) -> bool:
+        raise AssertionError(latest)
+
+    def ahead(self) -> timedelta:
+        return timedelta(0)
+
     async def sleep(self, span: timedelta) -> None:
         until = self._now + span
         self.asleep.set()

@@ -13,13 +13,22 @@ class ManualClock:
 
     def __init__(self, start: datetime = NOON) -> None:
         self._now = start
+        self._set_forward = timedelta(0)
         self._sleepers: list[tuple[datetime, asyncio.Future[None]]] = []
 
     def now(self) -> datetime:
         return self._now
 
     def monotonic(self) -> float:
-        return self._now.timestamp()
+        return (self._now - self._set_forward).timestamp()
+
+    def resume(self, latest: datetime) -> bool:
+        """It is set by tests alone."""
+        return latest <= self._now
+
+    def ahead(self) -> timedelta:
+        """There is no other."""
+        return timedelta(0)
 
     async def sleep(self, span: timedelta) -> None:
         if span <= timedelta(0):
@@ -31,6 +40,11 @@ class ManualClock:
 
     def advance(self, span: timedelta) -> None:
         self.move_to(self._now + span)
+
+    def set_forward(self, span: timedelta) -> None:
+        """As if somebody corrected it, or the machine had slept: nobody lives through `span`."""
+        self._set_forward += span
+        self.advance(span)
 
     def move_to(self, moment: datetime) -> None:
         self._now = moment

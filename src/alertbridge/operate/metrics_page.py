@@ -94,6 +94,7 @@ class MetricsPage:
         quiet = {name: max(0.0, (now - moment).total_seconds()) for name, moment in last.items()}
         _replace(metrics.heartbeat_last_seconds, _keyed(quiet))
         metrics.inbox.set(census.undecided)
+        metrics.clock_ahead_seconds.set(self._clock.ahead().total_seconds())
 
 
 def _format(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:

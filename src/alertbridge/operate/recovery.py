@@ -11,16 +11,24 @@ from alertbridge import __version__
 from alertbridge.clock import Clock
 from alertbridge.config.load import Configuration
 from alertbridge.errors import StoreFull
-from alertbridge.model import DeliveryState
-from alertbridge.store import census, dispatch, inbox, rule_sets
+from alertbridge.model import DeliveryState, instant
+from alertbridge.store import census, dispatch, inbox, latest, rule_sets
 from alertbridge.store.store import Store
 
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
 async def recover(store: Store, *, configuration: Configuration, clock: Clock) -> None:
-    """Make ready for `configuration` a database that an earlier run has left, and log what was found there."""
+    """Make ready for `configuration` a database that an earlier run has left, and log what was found there.
+
+    Time goes on from where that run was, so that nothing counts as said in the future, unless that is days away.
+    """
     log = structlog.get_logger()
+    destinations = configuration.settings.destinations
+    known = await store.read(lambda connection: latest.latest(connection, destinations))
+    if known is not None and known > clock.now():
+        believed = clock.resume(known)
+        log.warning("clock.behind", latest=instant(known), believed=believed)
     now = clock.now()
     interrupted = await store.write(lambda connection: dispatch.recover(connection, now=now))
     undecided = await store.read(inbox.count_undecided)
@@ -34,7 +42,7 @@ async def recover(store: Store, *, configuration: Configuration, clock: Clock) -
         )
     counted = (await store.read(census.take)).deliveries
     for name, waiting in _waiting(counted).items():
-        if waiting and name not in configuration.settings.destinations:
+        if waiting and name not in destinations:
             log.warning("destination.gone", destination=name, waiting=waiting)
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
-from alertbridge.clock import Clock, rest
+from alertbridge.clock import Clock, Continuity, rest
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.incidents.beliefs import Believed
 from alertbridge.metrics import Metrics
@@ -26,7 +26,8 @@ class Expirer:
     """Puts an inferred resolve into the inbox for every open alert not heard of for as long as `patience` says.
 
     `patience` is by source, and may be replaced at any time. What was not heard while nobody listened proves nothing:
-    the time begins with this process, and with a source's entry in `patience`, at the earliest.
+    the time begins with this process, and with a source's entry in `patience`, at the earliest; and anew where the clock
+    was set forward or the machine slept.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Expirer:
         self._log = structlog.get_logger().bind()
         self._listening = {name: clock.now() for name in patience}
         self._patience = dict(patience)
+        self._continuity = Continuity(clock)
 
     def exchange(self, patience: Mapping[str, timedelta]) -> None:
         """Have this patience from now on."""
@@ -62,15 +64,23 @@ class Expirer:
     async def run(self) -> None:
         """Look every minute, until `close`. Raises StoreBroken."""
         while not self._stop.is_set():
-            for source in list(self._patience):
-                try:
-                    await self.run_once(source)
-                except StoreBroken:
-                    raise
-                except StoreError as error:
-                    self._log.error("reconcile.failed", source=source, error=str(error))
+            await self.look()
             wait = min([_EVERY, *self._patience.values()])
             await rest(self._clock, wait, until=self._stop)
+
+    async def look(self) -> int:
+        """Conclude what is stale anywhere, and return how many alerts that were. Raises StoreBroken."""
+        if self._continuity.missed():
+            self._listening = dict.fromkeys(self._listening, self._clock.now())
+        ended = 0
+        for source in list(self._patience):
+            try:
+                ended += await self.run_once(source)
+            except StoreBroken:
+                raise
+            except StoreError as error:
+                self._log.error("reconcile.failed", source=source, error=str(error))
+        return ended
 
     async def run_once(self, source: str) -> int:
         """Conclude what is stale at `source` now, and return how many alerts that were."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy import Connection
 
-from alertbridge.clock import Clock, rest
+from alertbridge.clock import Clock, Continuity, rest
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event
@@ -46,7 +46,8 @@ class Pace:
 class Reconciler:
     """Concludes for one source, and only by events: it puts them into the inbox, and calls `concluded`.
 
-    Since when alerts are absent is known to this process alone: after a restart that time begins anew.
+    Since when alerts are absent is known to this process alone: after a restart that time begins anew, and also where
+    the clock was set forward or the machine slept.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Reconciler:
         self._new_id = new_id
         self._concluded = concluded
         self._memory = Memory()
+        self._continuity = Continuity(clock)
         self._left_out: set[LeftOut] = set()
         self._reasons: dict[str, str] = {}
         self._heard: set[str] = set()
@@ -123,6 +125,8 @@ class Reconciler:
             return None
         for answer in answers:
             self._note(answer)
+        if self._continuity.missed():
+            self._memory = Memory(adopted=self._memory.adopted)
         asked = frozenset(active(answers))
         believed = await self._store.read(
             lambda connection: beliefs.read(connection, self._source, asked=asked)
