@@ -343,6 +343,7 @@ class App:
         except Exception as error:
             if isinstance(error, UnusableConfigurationError):
                 self._watcher.saw(error.sight)
+                self._redactor.learn(error.secrets)
             file = str(self.configuration.files[0])
             raise self._news.not_reloaded(error, file=file) from error
 

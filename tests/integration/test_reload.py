@@ -292,6 +292,17 @@ async def test_a_mistake_leaves_the_old_rules_working_and_is_told_in_every_place
     assert await bench.ask("/-/ready") == (200, "ready\n")
 
 
+async def test_a_secret_that_came_with_a_mistake_is_never_shown_either(bench: Bench) -> None:
+    fresh = "a-secret-that-came-with-a-mistake"
+    bench.write(
+        lambda text: text.replace("send: {elven", "sned: {elven").replace(
+            "destinations:\n", f"destinations:\n  late: {{type: hivel, token: {fresh}}}\n"
+        )
+    )
+    assert (await bench.ask("/-/reload", "POST"))[0] == 422
+    assert bench.app._redactor.clean(f"said {fresh}") == "said ***"
+
+
 async def test_a_new_source_and_a_new_destination_serve_at_once(bench: Bench) -> None:
     assert await bench.post("one", source="new") == 404
     bench.write(

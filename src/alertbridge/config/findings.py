@@ -17,11 +17,13 @@ class Findings:
         self._problems: list[Problem] = []
         self._files: list[str] = []
         self._unreadable: set[tuple[str, str]] = set()
+        self.hidden: tuple[Secret, ...] = ()
         self._redactor = Redactor(())
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Show no trace of these in any Problem: one may stand where it does not belong, and be part of a sentence."""
-        self._redactor.learn(tuple(secrets))
+        self.hidden = tuple(secrets)
+        self._redactor.learn(self.hidden)
 
     def read(self, file: str, problems: Iterable[Problem]) -> None:
         """Take what reading `file` found. What later steps say of the same settings would be noise."""

@@ -85,11 +85,12 @@ class Configuration:
 
 
 class UnusableConfigurationError(ConfigurationError):
-    """What a load raises; `sight` is all that it looked at."""
+    """What a load raises; `sight` is all that it looked at, `secrets` those that it met."""
 
-    def __init__(self, problems: tuple[Problem, ...], *, sight: Sight) -> None:
+    def __init__(self, problems: tuple[Problem, ...], *, sight: Sight, secrets: tuple[Secret, ...]) -> None:
         super().__init__(problems)
         self.sight = sight
+        self.secrets = secrets
 
 
 def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
@@ -110,7 +111,9 @@ def load(path: Path, *, environ: Mapping[str, str]) -> Configuration:
     problems = loading.findings.all()
     if configuration is None or problems:
         assert problems, "what is not usable has a reason"
-        raise UnusableConfigurationError(problems, sight=loading.reader.sight)
+        raise UnusableConfigurationError(
+            problems, sight=loading.reader.sight, secrets=loading.findings.hidden
+        )
     return configuration
 
 

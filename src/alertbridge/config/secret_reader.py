@@ -9,7 +9,7 @@ from typing import Any
 from alertbridge.config import document as documents
 from alertbridge.config.document import Document, field_name
 from alertbridge.config.refuse import expected, plain
-from alertbridge.config.secrets import UnreadableSecretError, checked, read_secret
+from alertbridge.config.secrets import UnreadableSecretError, checked, looks_secret, read_secret
 from alertbridge.config.section import Section, is_secret, may_be_secret
 from alertbridge.config.shape import items, models, tagged
 from alertbridge.config.values import Folders
@@ -104,7 +104,16 @@ class SecretReader:
             return None  # the section's own check says so
         path = self._folders.secret(value)
         self.files[name] = path
-        return read_secret(path, read=self._folders.read)
+        try:
+            return read_secret(path, read=self._folders.read)
+        except UnreadableSecretError:
+            if not looks_secret(value):
+                raise
+            self.secrets.append(Secret(value))  # so that it is shown nowhere else
+            raise UnreadableSecretError(
+                "the path of a file belongs here; what stands here instead looks like a secret, so it is not shown",
+                "write it into a file, and the path of that file here",
+            ) from None
 
     def _refuse(self, document: Document, path: documents.Path, problem: str, remedy: str) -> None:
         self.problems.append(document.problem(path, problem, remedy))

@@ -67,6 +67,14 @@ def checked(text: str, where: str, remedy: str) -> Secret:
     return Secret(text)
 
 
+def looks_secret(text: str) -> bool:
+    """Whether `text`, which should be a path and names no file, is rather a URL or a token."""
+    if _URL.match(text):
+        return True
+    mixed = any(sign.isdigit() for sign in text) and any(sign.isalpha() for sign in text)
+    return mixed and len(text) >= _SURELY_A_TOKEN and not text.startswith(("/", "./", "../", "~"))
+
+
 class Redactor:
     """Replaces every trace of some secrets by `***`. Secrets shorter than four characters are left alone."""
 

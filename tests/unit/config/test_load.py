@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from alertbridge.config.destination_settings import ElvenSettings, HivelSettings
-from alertbridge.config.load import Configuration, load
+from alertbridge.config.load import Configuration, UnusableConfigurationError, load
 from alertbridge.config.settings import Settings
 from alertbridge.destinations.hivel import AuthHeader
 from alertbridge.errors import ConfigurationError, Problem
@@ -398,6 +398,28 @@ def test_an_absolute_path_of_a_secret_stays_where_it_is(tmp_path: Path) -> None:
         {"token": "there"},
     )
     assert load(path, environ={"CREDENTIALS_DIRECTORY": "/nowhere"}).secrets[-1] == Secret("there")
+
+
+@pytest.mark.parametrize(
+    "pasted", ["https://elven.example/hooks/5f1d7a2e9c", "ghp_16C7e42F292c6912E7710c838347Ae178B4a"]
+)
+def test_a_secret_that_was_pasted_where_its_path_belongs_is_shown_nowhere(
+    tmp_path: Path, pasted: str
+) -> None:
+    main = MAIN.replace("hivel-token", pasted)
+    rules = f"tests: [{{name: one, alert: {{labels: {{a: b}}}}, expect: {{rule: 'a-{pasted}'}}}}]\n"
+    with pytest.raises(UnusableConfigurationError) as raised:
+        load(sample(tmp_path, main, RULES + rules), environ={})
+    assert Secret(pasted) in raised.value.secrets
+    found = [problem for problem in raised.value.problems if problem.field == "destinations.hivel.token_file"]
+    assert [problem.remedy for problem in found] == ["write it into a file, and the path of that file here"]
+    assert pasted not in str(raised.value.problems)
+
+
+@pytest.mark.parametrize("path", ["hivel-tokens", "/etc/alertbridge/hivel-2026-11", "./tokens/hivel-2026-11"])
+def test_a_path_that_leads_nowhere_is_shown(tmp_path: Path, path: str) -> None:
+    (found,) = mistakes(sample(tmp_path, MAIN.replace("hivel-token", path) + "\n"), {})
+    assert path.removeprefix("./") in found.problem
 
 
 def test_a_secret_of_the_wrong_kind_is_a_mistake_where_its_file_is_named(tmp_path: Path) -> None:
