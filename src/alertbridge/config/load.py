@@ -3,7 +3,7 @@
 read        each file into a Document: data with places            files.py, parse.py
 defaults    what each rule takes from its file's `defaults:`       defaults.py
 choose      the type of each source and destination                kinds.py
-fill        secrets, inline or from their files                    secret_reader.py
+fill        secrets, inline or from their files                    secret_reader.py, astray.py
 validate    sections and rules                                     settings.py, explain.py
 look up     the tables for templates                               tables.py, csv_table.py
 name        the templates that others use by name                  named.py
@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 from pydantic import ValidationError
 
 from alertbridge.config.advice import advise
+from alertbridge.config.astray import find_astray
 from alertbridge.config.compile import Compiler, rulebook
 from alertbridge.config.deciding import deciding
 from alertbridge.config.defaults import with_defaults
@@ -152,6 +153,7 @@ class _Loading:
         self.findings.add([*problems, *secrets.problems])
         tables = self._tables(main)
         rule_files = self._rule_files(main)
+        self.findings.add(find_astray([main, *rule_files.values()], secrets.secrets))
         parts = [self._validate(RuleFile, document, document.data) for document in rule_files.values()]
         destinations = destination_types(main)
         explained = words(main, "severities")

@@ -116,12 +116,12 @@ def _url_parts(url: str) -> set[str]:
         return set()
     target = split.path + (f"?{split.query}" if split.query else "")
     pieces = set(re.split(r"[/?&=;#]", f"{target}#{split.fragment}"))
-    tokens = {piece for piece in pieces | set(map(unquote, pieces)) if _like_a_token(piece)}
+    tokens = {piece for piece in pieces | set(map(unquote, pieces)) if like_a_token(piece)}
     whole = {target, unquote(target)} if len(target) >= _SHORTEST_TOKEN else set()
     return tokens | whole | ({split.password, unquote(split.password)} if split.password else set())
 
 
-def _like_a_token(piece: str) -> bool:
+def like_a_token(piece: str) -> bool:
     """Long, and not merely a word such as `webhooks`, which stands in texts of all kinds."""
     if len(piece) < _SHORTEST_TOKEN:
         return False

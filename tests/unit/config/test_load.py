@@ -231,11 +231,44 @@ def test_a_secret_where_it_does_not_belong_is_in_no_sentence_about_it(tmp_path: 
     wrong = "tests: [{name: one, alert: {labels: {a: b}}, expect: {rule: 'a-${TOKEN}'}}]\n"
     environ = {"TOKEN": "hivel-s3cret-token"}
 
-    (refused,) = mistakes(sample(tmp_path, main, rules + wrong), environ)
-    (warned,) = load(sample(tmp_path, main, rules), environ=environ).warnings
+    astray, refused = mistakes(sample(tmp_path, main, rules + wrong), environ)
 
-    assert refused.problem == 'there is no rule "a-***"'
-    assert warned.problem.startswith('the service "***" is not under')
+    assert (astray.field, refused.problem) == ("rules[0].service", 'there is no rule "a-***"')
+
+
+@pytest.mark.parametrize(
+    ("rules", "field"),
+    [
+        ("rules: [{name: 'a ${TOKEN}', send: [elven]}]", "rules[0].name"),
+        ("rules: [{name: a, key: 'x/${TOKEN}/{{ fingerprint }}', send: [elven]}]", "rules[0].key"),
+        ("rules: [{name: a, send: {elven: {tags: {hivel-s3cret-token: b}}}}]", ""),
+        (
+            "defaults: {send: {elven: {title: '${TOKEN}'}}}\nrules: [{name: a, send: [elven]}]",
+            "defaults.send.elven.title",
+        ),
+        ("templates: {t: '${TOKEN}'}\nrules: [{name: a, key: '{{ t }}', send: [elven]}]", "templates.t"),
+    ],
+)
+def test_a_secret_in_what_a_rule_says_is_refused(tmp_path: Path, rules: str, field: str) -> None:
+    environ = {"TOKEN": "hivel-s3cret-token"}
+    main = MAIN.replace("token_file: hivel-token", "token: ${TOKEN}")
+    found = [
+        problem
+        for problem in mistakes(sample(tmp_path, main, rules), environ)
+        if "holds a secret" in problem.problem
+    ]
+    assert found
+    assert field in [problem.field for problem in found] or not field
+    assert "s3cret" not in str(found)
+
+
+def test_a_secret_that_is_a_mere_word_may_stand_in_a_rule_and_one_in_a_matcher_too(tmp_path: Path) -> None:
+    main = MAIN.replace("token_file: hivel-token", "token: ${TOKEN}")
+    rules = (
+        "rules: [{name: payments, when: ['team = \"${TOKEN}\"'], send: [elven]}, {name: all, send: [elven]}]"
+    )
+    load(sample(tmp_path, main, rules), environ={"TOKEN": "payments"})
+    load(sample(tmp_path, main, rules), environ={"TOKEN": "hivel-s3cret-token"})
 
 
 def test_many_mistakes_in_several_files_are_all_reported_in_order(tmp_path: Path) -> None:
