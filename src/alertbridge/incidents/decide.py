@@ -118,7 +118,8 @@ class _Draft:
             )
             effects.append((incident.id, Effect.LEFT))
         if leaving or (known and known.firing and not firing):
-            self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=ended)
+            last = max(ended, known.ends_at) if known and known.ends_at else ended
+            self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=last)
         if leaving or known:
             self._judge(heard, effects, "older than the present episode" if firing else "already resolved")
             return

@@ -115,6 +115,17 @@ def test_an_old_resolve_said_again_closes_nothing_newer() -> None:
     assert world.incident("K").open
 
 
+def test_an_old_end_told_late_makes_nothing_begin_before_the_last_one() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(resolved("a", ELVEN, ends=5), now=5)
+    world.hear(firing("a", starts=7), now=7)  # no rule wants it now
+    world.hear(resolved("a", ends=3), now=8)
+    world.hear(firing("a", starts=1), now=9)
+    world.hear(firing("a", ELVEN, starts=1), now=10)
+    assert world.incident("K").opened_at == at(5)
+
+
 def test_a_resolve_with_a_start_never_heard_of_ends_the_episode() -> None:
     world = World()
     world.hear(firing("a", ELVEN, starts=0), now=0)
