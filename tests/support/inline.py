@@ -26,6 +26,7 @@ class PlainRules:
     """A rulebook that is a table: which incidents each alert goes to. Severity and text stand in the annotations."""
 
     rules = ()
+    heartbeats = ()
 
     def __init__(self, table: Table, number: int) -> None:
         self._table = table
