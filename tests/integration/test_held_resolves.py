@@ -117,7 +117,7 @@ async def die(outage: Outage, *names: str) -> None:
 async def test_what_a_dying_prometheus_resolves_stays_open(outage: Outage) -> None:
     await die(outage, "Down", "Full")
     assert await outage.said() == [("alarmed", "Down"), ("alarmed", "Full"), ("alarmed", KEY)]
-    await outage.pass_time(60 * MINUTE)
+    await outage.pass_time(25 * MINUTE)
 
     assert list(await outage.open()) == ["Full", "Down"]
     assert len(await outage.said()) == 3
@@ -221,7 +221,7 @@ async def test_a_second_death_before_the_time_is_over_goes_on_holding(outage: Ou
     await outage.return_of("Watchdog")
     await outage.live(2 * MINUTE)
     await outage.end("Watchdog")
-    await outage.pass_time(60 * MINUTE)
+    await outage.pass_time(25 * MINUTE)
     assert list(await outage.open()) == ["Down"]
     await outage.return_of("Watchdog")
     await outage.live(10 * MINUTE + SECOND)
@@ -295,7 +295,7 @@ async def test_an_end_that_was_inferred_is_held_and_not_inferred_again(outage: O
     assert list(await outage.open()) == ["Down"]
     believed = await outage.store.read(lambda connection: beliefs.read(connection, "prod"))
     assert (believed.open, believed.doubted) == ({}, {})
-    await outage.pass_time(60 * MINUTE)
+    await outage.pass_time(25 * MINUTE)
     await outage.return_of("Watchdog")
     await outage.live(10 * MINUTE + SECOND)
     assert await outage.open() == {}
@@ -305,7 +305,7 @@ async def test_operators_see_what_is_held_and_why(outage: Outage) -> None:
     with capture_logs() as logs:
         await die(outage, "Down")
         ended = instant(outage.clock.now())
-        await outage.pass_time(60 * MINUTE)
+        await outage.pass_time(25 * MINUTE)
     assert [log["heartbeat"] for log in logs if log["event"] == "resolve.held"] == ["watchdog"]
     assert (await outage.open())["Down"] == {"heartbeat": "watchdog", "ends_at": ended}
     story = await outage.store.read(lambda connection: trace(connection, "Down"))
