@@ -28,7 +28,7 @@ heartbeats:
     when: [alertname = Watchdog, source = prod]
     every: 5m
     grace: 5m
-    hold_resolves: 8s
+    hold_resolves: 5s
     send: [elven]
 rules:
   - name: everything
@@ -133,7 +133,7 @@ async def test_only_what_does_not_come_back_with_its_prometheus_is_resolved(
         if restarts:
             it.daemon.kill()
             await it.daemon.start()
-        await asyncio.sleep(12)  # longer than they would be held after a return
+        await asyncio.sleep(8)  # longer than they would be held after a return
         assert it.states() == {"Down": "alarmed", "Full": "alarmed", HEARTBEAT: "alarmed"}
         assert (it.listed()["silent"], it.listed()["held"]) == (True, 2)
 
@@ -150,7 +150,7 @@ async def test_only_what_does_not_come_back_with_its_prometheus_is_resolved(
 
 @pytest.mark.program(PROGRAM)
 async def test_without_hold_resolves_what_a_dying_prometheus_resolves_is_passed_on(tmp_path: Path) -> None:
-    async with outage(tmp_path, RULES.replace("    hold_resolves: 8s\n", "")) as it:
+    async with outage(tmp_path, RULES.replace("    hold_resolves: 5s\n", "")) as it:
 
         async def all_resolved() -> bool:
             return it.states() == {"Down": "resolved", "Full": "resolved", HEARTBEAT: "alarmed"}
