@@ -24,7 +24,7 @@ heartbeats = listing_group(
     Listing(
         name="heartbeats",
         one="",
-        help="List the heartbeats, when each was last heard, and how many resolves its silence holds.",
+        help="List the heartbeats, and what their silence holds.",
         filters={},
         head=("NAME", "STATE", "LAST BEAT", "SILENT SINCE", "HELD", "INCIDENTS"),
         row=_heartbeat,

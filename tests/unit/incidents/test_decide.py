@@ -9,7 +9,17 @@ import pytest
 
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Changes, Heard, Hold, Incident, State
-from alertbridge.model import Action, Alert, AlertStatus, Content, Intent, Reporting, Resend, Severity
+from alertbridge.model import (
+    Action,
+    Alert,
+    AlertId,
+    AlertStatus,
+    Content,
+    Intent,
+    Reporting,
+    Resend,
+    Severity,
+)
 from tests.support.clock import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -484,3 +494,13 @@ def test_a_resolve_that_would_end_nothing_is_not_held() -> None:
     assert world.effects() == ["unknown"]
     assert world.hear(held("a", ELVEN), now=6) == []
     assert world.notes() == ["already resolved"]
+
+
+def test_an_alert_whose_resolve_is_held_is_known_to_fire_so_that_nothing_forgets_it() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(firing("a", ELVEN, HIVEL, starts=10), now=10)
+    world.hear(resolved("a", ELVEN, HIVEL, ends=5), now=11)
+    assert not world.state.known[AlertId("prod", "a")].firing
+    world.hear(held("a", ELVEN, HIVEL, ends=12), now=12)
+    assert world.state.known[AlertId("prod", "a")].firing
