@@ -269,6 +269,23 @@ async def test_one_that_never_beat_cannot_end(outage: Outage) -> None:
     assert await outage.pass_time(MINUTE) == []
 
 
+async def test_an_old_end_of_the_watchdog_that_comes_late_is_no_silence(outage: Outage) -> None:
+    await outage.say("Watchdog")
+    ended = instant(outage.clock.now())
+    await outage.pass_time(MINUTE)
+    await outage.end("Watchdog")
+    outage.clock.advance(SECOND)
+    await outage.return_of("Watchdog")
+    assert await outage.pass_time(SECOND) == []  # it ended and was back between two looks
+    late = {"status": "resolved", "labels": {"alertname": "Watchdog", "cluster": ""}, "endsAt": ended}
+    late["startsAt"] = ended
+    await outage.store.accept(
+        Event(outage.new_id(), "prod", outage.clock.now(), json.dumps({"alerts": [late]}).encode())
+    )
+    await outage.decider.run_once()
+    assert await outage.pass_time(SECOND) == []
+
+
 async def test_the_watchdogs_old_news_right_after_its_end_is_no_beat(outage: Outage) -> None:
     await outage.say("Watchdog", "Down")
     await outage.end("Watchdog")

@@ -92,9 +92,8 @@ class Watchman:
             listened=0.0,
         )
         self._looked = self._clock.monotonic()
-        for silence in await self._store.read(
-            heartbeats.open_silences
-        ):  # a crash may have come before this was told
+        lasting = await self._store.read(heartbeats.open_silences)
+        for silence in lasting:  # a crash may have come before this one was told
             self.hear_end(silence.heartbeat, silence.since)
         gone = [one.name for one in kept if one.name not in self._pulses]
         if gone:
