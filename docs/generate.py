@@ -45,6 +45,7 @@ _KINDS: Final = {
     ("RuleSettings", "when"): "[condition](rules.md#conditions)",
     ("RuleSettings", "send"): "list of destinations, or mapping",
     ("HeartbeatSettings", "when"): "[condition](rules.md#conditions)",
+    ("HeartbeatSettings", "holds"): "[condition](rules.md#conditions)",
     ("HeartbeatSettings", "send"): "list of destinations, or mapping",
     ("RuleSettings", "active"): "[window](rules.md#active), or list of them",
     ("TrialStep", "at"): "[duration](#durations-and-sizes), or `+` and one",

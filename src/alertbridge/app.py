@@ -200,6 +200,7 @@ class App:
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._fleet.wake,
             beat=self._watchman.hear,
+            ended=self._watchman.hear_end,
             decided=self._reconcilers.heed,
         )
         self._pinger = Pinger(

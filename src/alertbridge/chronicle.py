@@ -11,7 +11,7 @@ import structlog
 
 from alertbridge.incidents.state import Changes, Heard, Incident
 from alertbridge.metrics import Metrics
-from alertbridge.model import AlertId, Event, EventOutcome
+from alertbridge.model import AlertId, Event, EventOutcome, instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ class Chronicle:
             self._tell_incident(incident, event_id, opened=incident.id in changes.opened)
             if incident.id in changes.opened or incident.id in changes.retold:
                 self._tell_failures(incident)
+        if item.event is not None:
+            self._tell_held(changes, item.event.id)
 
     def _tell_incident(self, incident: Incident, event_id: str | None, *, opened: bool) -> None:
         step = "opened" if opened else "changed" if incident.open else "closed"
@@ -128,6 +130,19 @@ class Chronicle:
             severity=incident.severity.word,
             open=incident.open,
         )
+
+    def _tell_held(self, changes: Changes, event_id: str) -> None:
+        for alert, doubt in changes.doubts.items():
+            if doubt is not None and doubt.held_by:
+                source, fingerprint = alert
+                self._log.info(
+                    "resolve.held",
+                    event_id=event_id,
+                    source=source,
+                    fingerprint=fingerprint,
+                    heartbeat=doubt.held_by,
+                    until=instant(doubt.due),
+                )
 
     def _tell_failures(self, incident: Incident) -> None:
         for name, sentence in incident.content.failures.items():

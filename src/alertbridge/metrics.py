@@ -84,6 +84,9 @@ class Metrics:
         self.heartbeat_silent = gauge(
             "heartbeat_silent", "1 while a heartbeat is silent, else 0.", ("heartbeat",)
         )
+        self.resolves_held = gauge(
+            "resolves_held", "Resolves that are held for the silence of a heartbeat.", ("heartbeat",)
+        )
         self.heartbeat_last_seconds = gauge(
             "heartbeat_last_seconds", "How long ago a heartbeat was last heard.", ("heartbeat",)
         )

@@ -36,10 +36,10 @@ from alertbridge.incidents.state import Announcement, Changes, Heard, Incident, 
 from alertbridge.model import Action, Alert, AlertId, Event, EventOutcome, Notification
 from alertbridge.rules.heartbeat import SELF
 from alertbridge.rules.rule_set import RuleSet
-from alertbridge.rules.rulebook import Rulebook
+from alertbridge.rules.rulebook import Plan, Rulebook
 from alertbridge.sources import Source
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store import deployments, inbox, ledger, rule_sets
+from alertbridge.store import deployments, heartbeats, inbox, ledger, rule_sets
 from alertbridge.store.inbox import Decided
 from alertbridge.store.store import Store
 
@@ -64,6 +64,7 @@ class Feed:
     stale_window: timedelta
 
 
+_NOTHING = Plan((), dropped=False, intents=(), failures={})
 _OWN_FEED = Feed(Alertmanager(), timedelta(0))
 
 
@@ -102,11 +103,13 @@ class Decider:
         new_id: Callable[[], str],
         chronicle: Chronicle,
         posted: Callable[[], None],
-        beat: Callable[[Iterable[str], datetime], None] | None = None,
+        beat: Callable[[Iterable[str], datetime], None] = lambda _names, _at: None,
+        ended: Callable[[str, datetime], None] = lambda _name, _at: None,
         decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
     ) -> None:
         self.bridge = bridge
         self._beat = beat
+        self._ended = ended
         self._store = store
         self._clock = clock
         self._new_id = new_id
@@ -191,7 +194,7 @@ class Decider:
         inputs += [understand(bridge, event, self._take(event)) for event in events]
         if not inputs:
             return []
-        self._hear_heartbeats(inputs)
+        inputs = self._keep_vigil(connection, bridge, inputs, now)
         rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
         state = _recall(connection, inputs, now)
         decisions: list[Decision] = []
@@ -221,14 +224,27 @@ class Decider:
         inbox.mark(connection, [_decided(d, bridge) for d in decisions if d.input.event], now=now)
         return decisions
 
-    def _hear_heartbeats(self, inputs: Iterable[Input]) -> None:
-        """Tell of every beat as soon as it is read, whatever becomes of this batch: its body is on disk."""
-        if self._beat is None:
-            return
+    def _keep_vigil(
+        self, connection: Connection, bridge: Bridge, inputs: list[Input], now: datetime
+    ) -> list[Input]:
+        """The inputs with their resolves weighed: which are held, for what vouches for them was silent by then.
+
+        Tells of every beat as soon as it is read, whatever becomes of this batch: its body is on disk.
+        """
+        if not bridge.rulebook.heartbeats:
+            return inputs
+        vigil = heartbeats.load_vigil(connection, bridge.rulebook.heartbeats)
+        weighed = []
         for item in inputs:
-            for one in item.heard:
-                if one.heartbeats and one.alert.firing and item.event and not item.event.inferred:
-                    self._beat(one.heartbeats, item.event.received_at)
+            at = item.event.received_at if item.event else now
+            if item.event and not item.event.inferred:
+                news = vigil.heed(item.heard, now=at, stale_window=item.stale_window)
+                self._beat(news.beat, at)
+                for name, ended in news.fell.items():
+                    self._ended(name, ended)
+            weighed.append(replace(item, heard=tuple(vigil.weigh(one, now=at) for one in item.heard)))
+        heartbeats.keep_vigil(connection, vigil)
+        return weighed
 
     async def _set_aside(self, error: Exception) -> int:
         """Put the one input that cannot be decided in front of an operator, with the reason; a doubt for an hour."""
@@ -293,10 +309,7 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
         said = read(feed, event)
     heard, failures = [], []
     for alert in said.alerts:
-        if alert.unlabelled:  # it goes where it is known to fire, and nowhere else
-            heard.append(Heard(alert, (), ()))
-            continue
-        plan = bridge.rulebook.plan(alert, at=event.received_at)
+        plan = _plan(bridge, alert, event.received_at)
         heard.append(Heard(alert, plan.rules, plan.intents, plan.dropped, heartbeats=plan.heartbeats))
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     window = timedelta(0) if event.adopted else feed.stale_window
@@ -350,9 +363,14 @@ def _rendered_anew(rulebook: Rulebook, incident: Incident, alert: Alert, at: dat
 
 def second_thought(bridge: Bridge, alert: Alert, *, at: datetime) -> Input:
     """The input that a doubt is when it has run out: the alert, and what the rules want for it at that time."""
-    plan = bridge.rulebook.plan(alert, at=at)
+    plan = _plan(bridge, alert, at)
     heard = Heard(alert, plan.rules, plan.intents, plan.dropped, doubted=True, heartbeats=plan.heartbeats)
     return Input(None, (heard,), 0, timedelta(0), ())
+
+
+def _plan(bridge: Bridge, alert: Alert, at: datetime) -> Plan:
+    """What the rules want; nothing for one without labels, which goes where it is known to fire and nowhere else."""
+    return _NOTHING if alert.unlabelled else bridge.rulebook.plan(alert, at=at)
 
 
 def _heard_until(waiting: list[Event], now: datetime) -> datetime:

@@ -60,6 +60,7 @@ class Watch(House):
             chronicle=Chronicle(metrics=self.metrics),
             posted=self._posted,
             beat=lambda names, at: self.watchman.hear(names, at),  # noqa: PLW0108 - it may be made anew
+            ended=lambda name, at: self.watchman.hear_end(name, at),  # noqa: PLW0108 - likewise
         )
 
     def reload(self, rules: str) -> None:
@@ -166,12 +167,19 @@ async def test_an_event_says_why_it_was_concluded(watch: Watch) -> None:
     ]
 
 
-async def test_a_resolved_one_is_no_beat_and_goes_nowhere_either(watch: Watch) -> None:
+async def test_a_resolved_one_is_silence_at_once_and_goes_nowhere_else(watch: Watch) -> None:
     await watch.beat()
-    await watch.pass_time(2 * MINUTE)
+    await watch.pass_time(10 * SECOND)
     await watch.beat("resolved")
-    assert await watch.pass_time(2 * MINUTE) == [Turn.SILENT]
+    assert await watch.pass_time(SECOND) == [Turn.SILENT]
     assert await watch.said() == [("alarmed", KEY)]
+    (alarmed,) = await watch.payloads()
+    assert "Every alert that matches the heartbeat watchdog was said to have ended" in str(
+        alarmed["description"]
+    )
+    watch.clock.advance(2 * MINUTE)
+    await watch.beat()
+    assert await watch.pass_time(SECOND) == [Turn.SPOKE]
 
 
 async def test_what_was_never_heard_is_counted_from_the_start(watch: Watch) -> None:
@@ -345,6 +353,8 @@ async def test_operators_see_every_heartbeat_and_what_its_silence_opened(watch: 
             "silent": False,
             "silent_since": None,
             "incidents": [],
+            "hold_resolves": "0s",
+            "held": 0,
         }
         assert (await metric("heartbeat_silent"), await metric("heartbeat_last_seconds")) == ([0], [120])
         await watch.pass_time(2 * MINUTE)

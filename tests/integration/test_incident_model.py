@@ -46,6 +46,10 @@ class Lives(RuleBasedStateMachine):
         self.life.hear(random)
 
     @rule(random=randoms)
+    def watch(self, random: Random) -> None:
+        self.life.watch(random)
+
+    @rule(random=randoms)
     def hear_again(self, random: Random) -> None:
         self.life.hear_again(random)
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from random import Random
 
 from alertbridge.model import AlertId, Intent, Resend, Severity
-from tests.support.incident_machine import ALERTS, KEYS, REPORTING, WINDOWS, Machine
+from tests.support.incident_machine import ALERTS, KEYS, REPORTING, WATCHDOGS, WINDOWS, Machine
 from tests.support.incident_model import Word
 from tests.support.inline import Table
 
@@ -61,6 +61,19 @@ class Life:
     def hear(self, random: Random) -> None:
         """What a source says now, mostly true."""
         body = self._body(random)
+        self.recent = [*self.recent[-7:], body]
+        self._say(body, random)
+
+    def watch(self, random: Random) -> None:
+        """What is said of the Watchdogs, alone or with other alerts; or nothing is, for too long."""
+        if random.random() < 0.1:
+            self.machine.decide()
+            self.machine.miss()
+            return
+        body = [self._word(alert, random) for alert in random.sample(WATCHDOGS, random.choice((1, 2)))]
+        others = [alert for alert in ALERTS if alert.source == WATCHDOGS[0].source]
+        body += [self._word(alert, random) for alert in random.sample(others, random.choice((0, 1, 2)))]
+        random.shuffle(body)
         self.recent = [*self.recent[-7:], body]
         self._say(body, random)
 
@@ -124,8 +137,9 @@ class Life:
                 self.forget,
                 self.restart,
                 self.outage,
+                self.watch,
             ),
-            (40, 12, 3, 30, 3, 3, 3, 3),
+            (40, 12, 3, 30, 3, 3, 3, 3, 8),
         )
         do(random)
 

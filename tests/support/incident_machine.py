@@ -38,7 +38,7 @@ from alertbridge.pipeline import Bridge, Decider, Feed
 from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store import engine, retention
+from alertbridge.store import engine, heartbeats, retention
 from alertbridge.store.migrate import migrate
 from alertbridge.store.schema import events
 from alertbridge.store.store import Store
@@ -51,6 +51,8 @@ ALERTS = tuple(AlertId(source, name) for source in WINDOWS for name in ("a", "b"
 COLLAPSING = frozenset({"pager"})
 REPORTING = {"elven": Reporting.LIFECYCLE, "pager": Reporting.LIFECYCLE, "hivel": Reporting.RECORD}
 KEYS = ("one", "two", "three")
+WATCHDOGS = (AlertId("prod", "w1"), AlertId("prod", "w2"))  # vouch for prod, and not for lab
+HOLD = timedelta(seconds=100)
 
 
 @dataclass
@@ -65,7 +67,9 @@ class Machine:
         self._table: Table = {}
         self._reloads = 0
         self._pending: list[tuple[datetime, list[Word]]] = []
-        self.model = Model(self._wants, lambda source: WINDOWS[source], COLLAPSING)
+        self.model = Model(
+            self._wants, lambda source: WINDOWS[source], COLLAPSING, frozenset(WATCHDOGS), HOLD
+        )
         self._new_id = Ulids(clock=self.clock)
         self._engine: Engine | None = None
         self._start()
@@ -113,6 +117,12 @@ class Machine:
         while at_once(self._decider.run_once()):
             pass
         self.deliver()
+
+    def miss(self) -> None:
+        """No Watchdog was heard for too long."""
+        self.model.miss()
+        with self._store.connection.begin():
+            heartbeats.miss(self._store.connection, "watchdog", since=self.clock.now())
 
     def forget(self) -> None:
         """Retention deletes what is known of alerts that ended before now; no doubt lives that long."""
@@ -231,7 +241,7 @@ class Machine:
         )
 
     def _bridge(self) -> Bridge:
-        rules = cast("Rulebook", PlainRules(self._table, self._reloads))
+        rules = cast("Rulebook", PlainRules(self._table, self._reloads, beating=WATCHDOGS, hold=HOLD))
         hivel = Hivel(
             name="hivel",
             base_url="http://127.0.0.1:9",

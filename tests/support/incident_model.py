@@ -34,6 +34,16 @@ class Person:
     firing: bool = False
     ended: datetime | None = None  # the last end ever believed
     doubt: tuple[datetime, Word] | None = None
+    held: tuple[datetime, Word] | None = None  # a resolve that was told in a silence
+
+
+@dataclass
+class Watchdog:
+    """One of the alerts that always fire, as it was last heard."""
+
+    start: datetime
+    firing: bool = True
+    ended: datetime | None = None
 
 
 @dataclass
@@ -98,6 +108,11 @@ class Model:
     wants: Callable[[AlertId], Sequence[Intent]]
     stale_window: Callable[[str], timedelta]
     collapsing: frozenset[str] = frozenset()
+    beating: frozenset[AlertId] = frozenset()
+    hold: timedelta = timedelta(0)
+    watchdogs: dict[AlertId, Watchdog] = field(default_factory=dict)
+    silent: bool = False
+    returned: datetime | None = None
     people: dict[AlertId, Person] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     unsent: list[_Unsent] = field(default_factory=list)
@@ -105,7 +120,9 @@ class Model:
     _begun: set[int] = field(default_factory=set)  # open before the body at hand
 
     def doubts(self) -> dict[AlertId, datetime]:
-        return {alert: one.doubt[0] for alert, one in self.people.items() if one.doubt}
+        return {
+            alert: waits[0] for alert, one in self.people.items() for waits in (one.doubt, one.held) if waits
+        }
 
     def open(self) -> list[Span]:
         return [span for span in self.spans if span.closed is None]
@@ -121,17 +138,24 @@ class Model:
 
     def run_out(self, until: datetime, *, now: datetime) -> None:
         """Doubts whose time has come, the oldest first: they count, whenever that is decided."""
-        due = sorted(
-            (p.doubt[0], p.doubt[1].alert) for p in self.people.values() if p.doubt and p.doubt[0] <= until
-        )
+        due = sorted((moment, alert) for alert, moment in self.doubts().items() if moment <= until)
         for _, alert in due:
-            doubt = self.people[alert].doubt
-            assert doubt is not None
-            self.people[alert].doubt = None
-            self.hear([doubt[1]], received=now, now=now, certain=True)
+            person = self.people[alert]
+            waits = person.doubt or person.held
+            assert waits is not None
+            person.doubt = person.held = None
+            self.hear([waits[1]], received=now, now=now, certain=True)
+
+    def miss(self) -> None:
+        """No Watchdog was heard for too long."""
+        for watchdog in self.watchdogs.values():
+            watchdog.firing = False
+        self.silent, self.returned = True, None
 
     def hear(self, body: Sequence[Word], *, received: datetime, now: datetime, certain: bool = False) -> None:
         """One body, received at one moment and decided at another."""
+        self._watch([word for word in body if word.alert in self.beating], received)
+        body = [word for word in body if word.alert not in self.beating]
         before = {
             span.number: (span.closed is None, span.peak, span.severity, span.text) for span in self.spans
         }
@@ -143,11 +167,39 @@ class Model:
         passed_on: dict[tuple[str, str], Said] = {}
         for word in body:
             if word.end is not None:
-                touched |= self._ends(word, word.end, passed_on)
+                touched |= self._ends(word, word.end, passed_on, received)
         said = {word.alert: word.text for word in body if word.end is None}
         for number in sorted(touched):
             self._look(touched[number], before.get(number), said, now)
         self.unsent += [_Unsent(None, said_blindly, now) for said_blindly in passed_on.values()]
+
+    def _watch(self, words: Sequence[Word], received: datetime) -> None:
+        """They are silent when the last of them has ended, and back with the first that fires."""
+        for word in [word for word in words if word.end is None]:
+            known = self.watchdogs.get(word.alert)
+            ended = known.ended if known and not known.firing else None
+            window = self.stale_window(word.alert.source)
+            if ended and word.start <= ended and received < ended + window:
+                continue  # the other of a pair has not heard of the end yet
+            if known is None or not known.firing:
+                self.watchdogs[word.alert] = Watchdog(word.start, ended=known.ended if known else None)
+            if self.silent:
+                self.silent, self.returned = False, received
+        for word in words:
+            known = self.watchdogs.get(word.alert)
+            if word.end is not None and known is not None and known.firing and known.start <= word.end:
+                known.firing, known.ended = False, word.end
+                if not any(one.firing for one in self.watchdogs.values()):
+                    self.silent, self.returned = True, None
+
+    def _held_until(self, alert: AlertId, end: datetime, received: datetime) -> datetime | None:
+        """A resolve does not count in a silence, nor right after it if it is as old as that."""
+        if all(one.source != alert.source for one in self.watchdogs):
+            return None
+        if self.silent:
+            return received + self.hold
+        back = self.returned
+        return back + self.hold if back and end <= back and received < back + self.hold else None
 
     def _fires(self, word: Word, *, received: datetime, now: datetime, certain: bool) -> dict[int, Span]:
         person = self.people.get(word.alert)
@@ -168,11 +220,12 @@ class Model:
             and word.start <= person.ended
         ):
             person.doubt = person.doubt or (received + window, word)
+            person.held = None
             return {}
         start = max(word.start, person.ended or word.start)
         moved = {span.wish.destination for span in homes if span.place not in map(place, wishes)}
         bound = moved | {span.wish.destination for span in homes if span.parts[word.alert].firing}
-        person.firing, person.doubt = True, None
+        person.firing, person.doubt, person.held = True, None, None
         for span in homes:
             wished = span.place in map(place, wishes)
             part = span.parts[word.alert]
@@ -204,12 +257,20 @@ class Model:
         latest = received if span.closed_now else now
         return bool(span.wish.reopen_window) and latest < until
 
-    def _ends(self, word: Word, end: datetime, passed_on: dict[tuple[str, str], Said]) -> dict[int, Span]:
+    def _ends(
+        self, word: Word, end: datetime, passed_on: dict[tuple[str, str], Said], received: datetime
+    ) -> dict[int, Span]:
         person = self.people.get(word.alert)
-        if person is not None:
-            person.doubt = None
         fires = [s for s in self.open() if word.alert in s.parts and s.parts[word.alert].firing]
         left = [span for span in fires if span.parts[word.alert].start <= end]
+        until = self._held_until(word.alert, end, received)
+        if left and until is not None:
+            person = self.people.setdefault(word.alert, Person())
+            person.held = person.held or (until, word)
+            person.firing, person.doubt = True, None
+            return {}
+        if person is not None:
+            person.doubt = person.held = None
         for span in left:
             span.parts[word.alert].firing = False
             span.last_end = max(span.last_end or end, end)

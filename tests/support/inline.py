@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection
@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from alertbridge.chronicle import Chronicle, Decision
 from alertbridge.model import Alert, AlertId, Content, Event, Intent, Severity
+from alertbridge.rules.condition import All
+from alertbridge.rules.heartbeat import Heartbeat
 from alertbridge.rules.rulebook import Plan
 
 T = TypeVar("T")
@@ -23,16 +25,27 @@ class Disagreement(AssertionError):  # noqa: N818 - it is what is found, and a f
 
 
 class PlainRules:
-    """A rulebook that is a table: which incidents each alert goes to. Severity and text stand in the annotations."""
+    """A rulebook that is a table: which incidents each alert goes to. Severity and text stand in the annotations.
+
+    Those that are `beating` beat the one heartbeat, which vouches for whatever comes from where they do.
+    """
 
     rules = ()
 
-    def __init__(self, table: Table, number: int) -> None:
+    def __init__(
+        self, table: Table, number: int, *, beating: Collection[AlertId] = (), hold: timedelta = timedelta(0)
+    ) -> None:
         self._table = table
+        self._beating = beating
+        self.heartbeats = (
+            (Heartbeat("watchdog", All(()), hold, hold, Severity.HIGH, hold),) if beating else ()
+        )
         self.hash = f"rules-{number}"
 
     def plan(self, alert: Alert, *, at: datetime) -> Plan:
         del at
+        if alert.id in self._beating:
+            return Plan((), dropped=False, intents=(), failures={}, heartbeats=("watchdog",))
         severity = Severity(int(alert.annotations["severity"]))
         intents = tuple(replace(wish, severity=severity) for wish in self._table.get(alert.id, ()))
         return Plan(("rule",) if intents else (), False, intents, {})  # noqa: FBT003 - a field named `dropped`

@@ -12,6 +12,7 @@ from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
 from alertbridge.cli.explain import explain
+from alertbridge.cli.heartbeats import heartbeats
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, deployments, destinations, events, incidents
 from alertbridge.cli.reload import reload
@@ -56,7 +57,19 @@ destinations.add_command(pause)
 destinations.add_command(resume)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, diff, serve, reload),
-    *(trace, incidents, deliveries, events, deployments, destinations, complete, skip, audit, rules),
+    *(
+        trace,
+        incidents,
+        deliveries,
+        events,
+        deployments,
+        destinations,
+        heartbeats,
+        complete,
+        skip,
+        audit,
+        rules,
+    ),
     *(simulate, demo, schema),
 )
 for command in _COMMANDS:

@@ -30,7 +30,7 @@ def _event(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
     firing = sum(alert["status"] == "firing" for alert in item["alerts"])
-    stale = sum(alert["stale"] for alert in item["alerts"])
+    marks = {mark: sum(bool(alert[mark]) for alert in item["alerts"]) for mark in ("stale", "held")}
     return (
         item["id"],
         item["destination"],
@@ -38,7 +38,7 @@ def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
         item["severity"],
         second(item["opened_at"]),
         second(item["closed_at"]),
-        f"{firing}/{len(item['alerts'])}" + (f", {stale} stale" if stale else ""),
+        ", ".join([f"{firing}/{len(item['alerts'])}", *(f"{n} {mark}" for mark, n in marks.items() if n)]),
         item["rule"],
         item["key"],
     )

@@ -72,6 +72,10 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
     yield f"    incident {incident['id']}, {len(firing)} of {len(incident['alerts'])} alerts firing"
+    for one in incident["alerts"]:
+        if held := one["held"]:
+            why = f"heartbeat {held['heartbeat']} was silent"
+            yield f"    {one['fingerprint']}: its resolve of {second(held['ends_at'])} is held, for {why}"
     if change := _change(incident["content"]):
         yield f"    laid to {change}"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from alertbridge.config.refuse import refused
 from alertbridge.config.rule_settings import CONDITION, SendSettings, sendings
@@ -36,10 +36,26 @@ class HeartbeatSettings(Section):
     severity: Level = Field(
         Severity.CRITICAL, description="How bad its silence is.", examples=["critical", "high"]
     )
+    hold_resolves: Duration = Field(
+        timedelta(0),
+        description="Hold resolves while it is silent, and for this long after it is heard again, so that what still fires can say so. `0s` holds nothing.",
+        examples=["10m"],
+    )
+    holds: Annotated[Any, WithJsonSchema(CONDITION)] = Field(
+        default_factory=list,
+        description="Of which alerts: matchers as of a rule. Absent: of all from the sources that its beats come from; never of others.",
+        examples=[["cluster = eu"]],
+    )
     send: Annotated[dict[str, SendSettings], BeforeValidator(sendings), AfterValidator(_somewhere)] = Field(
         description="Who is told when it falls silent, and when it is heard again: as of a rule.",
         examples=[["elven"], {"elven": {"title": "{{ labels.heartbeat }} is silent"}}],
     )
+
+    @model_validator(mode="after")
+    def _something_to_hold_for(self) -> Self:
+        if self.holds and not self.hold_resolves:
+            raise refused("`holds` says of which alerts, but no resolve is held", "add `hold_resolves: 10m`")
+        return self
 
 
 class PingSettings(Section):

@@ -67,11 +67,14 @@ class HeartbeatCompiler:
         for path, data in _entries(self._reader.document):
             self._check_name((*path, "name"), data.get("name"))
             when = self._when((*path, "when"), data)
+            holds = self._condition((*path, "holds"), data.get("holds"))
             own = settings[int(path[1])] if settings is not None else None
             stand_in = RuleSettings.model_construct(name="", send=own.send) if own else None
             send = self._sends.read((*path, "send"), data.get("send"), stand_in)
             if own is not None:
-                self.heartbeats.append(Heartbeat(own.name, when, own.every, own.grace, own.severity))
+                self.heartbeats.append(
+                    Heartbeat(own.name, when, own.every, own.grace, own.severity, own.hold_resolves, holds)
+                )
                 self.own.append(_own_rule(own.name, send))
 
     def _check_name(self, path: Path, name: Data) -> None:
@@ -90,12 +93,17 @@ class HeartbeatCompiler:
     def _when(self, path: Path, data: Mapping[str, Data]) -> All:
         if "when" not in data:
             return All(())  # the settings say that it is missing
-        condition, refusals = (All(()), []) if data["when"] is None else read_condition(data["when"], path)
-        for refusal in refusals:
-            self._reader.refuse_text(refusal.path, refusal.error)
-        if not condition.parts and not refusals:
+        before = len(self.problems)
+        condition = self._condition(path, data["when"])
+        if not condition.parts and len(self.problems) == before:
             problem = "every alert would be a beat, and open no incident"
             self._reader.refuse(path, problem, "write which alerts are: `when: [alertname = Watchdog]`")
+        return condition
+
+    def _condition(self, path: Path, data: Data) -> All:
+        condition, refusals = (All(()), []) if data is None else read_condition(data, path)
+        for refusal in refusals:
+            self._reader.refuse_text(refusal.path, refusal.error)
         return condition
 
 

@@ -27,11 +27,14 @@ def notice(conclusion: Conclusion, *, identifier: str, now: datetime) -> Event:
     labels = identity_of(name)
     if heartbeat is not None:
         labels["severity"] = heartbeat.severity.word
-        annotations["description"] = (
-            f"No alert that matches the heartbeat {name} was heard for {duration_text(heartbeat.patience)} "
-            f"(every {duration_text(heartbeat.every)}, grace {duration_text(heartbeat.grace)}); "
-            f"{_last(conclusion)}. What watches may be down, or cannot reach alertbridge."
+        said = (
+            f"Every alert that matches the heartbeat {name} was said to have ended, which none does in health"
+            if conclusion.told
+            else f"No alert that matches the heartbeat {name} was heard for {duration_text(heartbeat.patience)} "
+            f"(every {duration_text(heartbeat.every)}, grace {duration_text(heartbeat.grace)})"
         )
+        may = "may be down" if conclusion.told else "may be down, or cannot reach alertbridge"
+        annotations["description"] = f"{said}; {_last(conclusion)}. What watches {may}."
     alert = {
         "status": (AlertStatus.FIRING if silent else AlertStatus.RESOLVED).value,
         "fingerprint": alert_of(name).fingerprint,

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from types import MappingProxyType
 
 from alertbridge.rules.heartbeat import Heartbeat
 
@@ -47,11 +48,15 @@ class Turn(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """A turn, and the pulse with which it came: of a silent one as it is now, else as it was before."""
+    """A turn, and the pulse with which it came: of a silent one as it is now, else as it was before.
+
+    `told` says of a silence that it was not missed: its alert was said to have ended.
+    """
 
     name: str
     turn: Turn
     pulse: Pulse
+    told: bool = False
 
     @property
     def since(self) -> datetime:
@@ -91,10 +96,12 @@ def judged(
     listened: float,
     now: datetime,
     waiting: timedelta = timedelta(0),
+    ends: Mapping[str, datetime] = MappingProxyType({}),
 ) -> tuple[dict[str, Pulse], tuple[Conclusion, ...]]:
     """The pulses after these `beats`, the latest of each by name, and what has turned.
 
-    `waiting` is how long the oldest event has waited to be decided: a beat may be behind it, so nothing is concluded of
+    `ends` says which have no alert that fires any more, after their beats, and when the last one ended: that is silence
+    at once. `waiting` is how long the oldest event has waited to be decided: a beat may be behind it, so nothing is concluded of
     what has been overdue for less.
     """
     after: dict[str, Pulse] = {}
@@ -102,6 +109,11 @@ def judged(
     for name, pulse in pulses.items():
         if pulse.heartbeat is None:
             conclusions.append(Conclusion(name, Turn.REMOVED, pulse))
+        elif name in ends:
+            last = beats.get(name, pulse.last_beat)
+            after[name] = replace(pulse, last_beat=last, silent_since=pulse.silent_since or ends[name])
+            if not pulse.silent:
+                conclusions.append(Conclusion(name, Turn.SILENT, after[name], told=True))
         elif name in beats:
             if pulse.silent:
                 conclusions.append(Conclusion(name, Turn.SPOKE, pulse))

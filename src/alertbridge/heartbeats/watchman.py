@@ -57,8 +57,9 @@ class Watchman:
         self._new_id = new_id
         self._concluded = concluded
         self._pulses: dict[str, Pulse] = {}
-        self._news: deque[tuple[str, datetime]] = deque()
+        self._news: deque[tuple[str, datetime, bool]] = deque()
         self._beats: dict[str, datetime] = {}
+        self._ends: dict[str, datetime] = {}
         self._listened = 0.0
         self._looked = clock.monotonic()
         self._kept: list[Kept] = []
@@ -68,7 +69,11 @@ class Watchman:
 
     def hear(self, names: Iterable[str], received_at: datetime) -> None:
         """These have beaten. Called from the thread that decides, before what it decides is on disk: the body is."""
-        self._news.extend((name, received_at) for name in names)
+        self._news.extend((name, received_at, True) for name in names)
+
+    def hear_end(self, name: str, ended_at: datetime) -> None:
+        """No alert that beats it fires any more. Called as `hear` is, in the order in which it was told."""
+        self._news.append((name, ended_at, False))
 
     def close(self) -> None:
         """Let `run` end after the look at hand."""
@@ -87,6 +92,9 @@ class Watchman:
             listened=0.0,
         )
         self._looked = self._clock.monotonic()
+        lasting = await self._store.read(heartbeats.open_silences)
+        for silence in lasting:  # a crash may have come before this one was told
+            self.hear_end(silence.heartbeat, silence.since)
         gone = [one.name for one in kept if one.name not in self._pulses]
         if gone:
             with suppress(StoreError):  # then they are found again at the next start
@@ -123,17 +131,24 @@ class Watchman:
             return ()
         self._pulses = seen.pulses
         self._beats.clear()
+        self._ends.clear()
         self._report(seen.conclusions)
         return tuple(conclusion for conclusion, _ in seen.conclusions)
 
     def _judge(self, waiting: timedelta) -> _Judgement:
         """What the beats so far make of the heartbeats that are configured now."""
         while self._news:
-            name, received_at = self._news.popleft()
-            self._beats[name] = received_at
+            name, at, beat = self._news.popleft()
+            if beat:
+                self._beats[name] = at
+                self._ends.pop(name, None)
+            else:
+                self._ends[name] = at
         now = self._clock.now()
         pulses = tended(self._pulses, self._configured(), listened=self._listened)
-        after, conclusions = judged(pulses, self._beats, listened=self._listened, now=now, waiting=waiting)
+        after, conclusions = judged(
+            pulses, self._beats, ends=self._ends, listened=self._listened, now=now, waiting=waiting
+        )
         return _Judgement(
             after, tuple((one, notice(one, identifier=self._new_id(), now=now)) for one in conclusions)
         )
@@ -143,7 +158,9 @@ class Watchman:
         oldest = inbox.oldest_undecided(connection)
         now = self._clock.now()
         seen = self._judge(max(timedelta(0), now - oldest) if oldest else timedelta(0))
-        for _, event in seen.conclusions:
+        for conclusion, event in seen.conclusions:
+            if conclusion.turn is Turn.SILENT and not conclusion.told:
+                heartbeats.miss(connection, conclusion.name, since=conclusion.since)
             inbox.conclude(connection, event)
         heartbeats.forget(connection, gone)
         heartbeats.keep(connection, _kept(seen.pulses))

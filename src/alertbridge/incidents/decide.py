@@ -17,6 +17,7 @@ from alertbridge.incidents.state import (
     Doubt,
     Effect,
     Heard,
+    Hold,
     Incident,
     Known,
     Member,
@@ -108,9 +109,12 @@ class _Draft:
         alert = heard.alert
         ended = alert.ends_at or self._now
         known = self._known_of(alert.id)
-        self._clear_doubt(alert.id)
         firing = [(incident, member) for incident, member in self._homes_of(alert.id) if member.firing]
         leaving = [(incident, member) for incident, member in firing if member.starts_at <= ended]
+        if leaving and heard.hold is not None:
+            self._hold(heard, heard.hold, ended)
+            return
+        self._clear_doubt(alert.id)
         effects = []
         for incident, member in leaving:
             self._put_member(
@@ -182,13 +186,32 @@ class _Draft:
 
     def _doubt(self, heard: Heard) -> None:
         alert = heard.alert
-        if alert.id not in self._state.doubted and alert.id not in self._doubts:
+        if self._is_held(alert.id) or (alert.id not in self._state.doubted and alert.id not in self._doubts):
             self._doubts[alert.id] = Doubt(alert, self._now + self._stale_window)
         note = "doubted: it started before its last end; it counts if no resolve comes meanwhile"
         self._judge(heard, [], note)
 
+    def _hold(self, heard: Heard, hold: Hold, ended: datetime) -> None:
+        """What vouches for it is silent: it counts later, with the first end told, unless the alert fires meanwhile."""
+        alert, known = heard.alert, self._known_of(heard.alert.id)
+        if heard.doubted or not self._is_held(alert.id):
+            self._doubts[alert.id] = Doubt(replace(alert, ends_at=ended), hold.until, hold.heartbeat)
+        if known is None or not known.firing:
+            self._remember(
+                alert, firing=True, starts_at=alert.starts_at, ends_at=known.ends_at if known else None
+            )
+        was = "is silent" if hold.silent else "was silent when it ended"
+        note = f"held: heartbeat {hold.heartbeat} {was}; it counts later unless the alert fires meanwhile"
+        self._judge(heard, [], note)
+
+    def _is_held(self, alert: AlertId) -> bool:
+        if alert in self._doubts:
+            doubt = self._doubts[alert]
+            return doubt is not None and bool(doubt.held_by)
+        return alert in self._state.held
+
     def _clear_doubt(self, alert: AlertId) -> None:
-        if alert in self._state.doubted or alert in self._doubts:
+        if alert in self._state.doubted or alert in self._state.held or alert in self._doubts:
             self._doubts[alert] = None
 
     def _fires_at_home(

@@ -87,17 +87,30 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A firing that may be old news: it counts at `due` unless a resolve comes first."""
+    """A firing that may be old news: it counts at `due` unless a resolve comes first.
+
+    Or a resolve that is `held_by` a heartbeat: it is weighed again at `due` unless the alert fires first.
+    """
 
     alert: Alert
     due: datetime
+    held_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Until when a resolve is not to count, for the heartbeat that vouches for it is `silent`, or was when it ended."""
+
+    heartbeat: str
+    until: datetime
+    silent: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """One alert as heard now, and what the rules want for it. `doubted` is set when its doubt has run out.
 
-    `heartbeats` are those that it belongs to; then no rule was asked.
+    `heartbeats` are those that it belongs to; then no rule was asked. `hold` says of a resolve that it is not to count.
     """
 
     alert: Alert
@@ -106,6 +119,7 @@ class Heard:
     dropped: bool = False
     doubted: bool = False
     heartbeats: tuple[str, ...] = ()
+    hold: Hold | None = None
 
     @property
     def unmatched(self) -> bool:
@@ -193,7 +207,7 @@ class State:
     """The remembered part of the world that one input can touch.
 
     Holds open incidents, closed ones that may still be opened again, all members of both, what is known of every
-    alert in the input, and which of them are doubted. `after` gives the state that a set of changes leads to, so that
+    alert in the input, and which of them are doubted, or have a resolve that is held. `after` gives the state that a set of changes leads to, so that
     several inputs can be decided one after the other before anything is stored.
     """
 
@@ -204,11 +218,13 @@ class State:
         members: Iterable[Member] = (),
         known: Iterable[Known] = (),
         doubted: Iterable[AlertId] = (),
+        held: Iterable[AlertId] = (),
     ) -> None:
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, dict[AlertId, Member]] = {}
         self.known: dict[AlertId, Known] = {item.alert: item for item in known}
         self.doubted: set[AlertId] = set(doubted)
+        self.held: set[AlertId] = set(held)
         self._latest: dict[Place, str] = {}
         self._homes: dict[AlertId, dict[str, None]] = {}
         for incident in incidents:
@@ -236,10 +252,10 @@ class State:
             self._put_member(member)
         self.known.update(changes.known)
         for alert, doubt in changes.doubts.items():
-            if doubt is None:
-                self.doubted.discard(alert)
-            else:
-                self.doubted.add(alert)
+            self.doubted.discard(alert)
+            self.held.discard(alert)
+            if doubt is not None:
+                (self.held if doubt.held_by else self.doubted).add(alert)
 
     def _put_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident

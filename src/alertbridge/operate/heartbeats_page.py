@@ -15,7 +15,7 @@ from alertbridge.operate import query
 from alertbridge.operate.answers import listed, refusal
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.query import BadQuery
-from alertbridge.store.heartbeats import open_incidents
+from alertbridge.store.heartbeats import count_held, open_incidents
 from alertbridge.store.listings import Item, Page
 from alertbridge.store.store import Store
 
@@ -42,13 +42,17 @@ class HeartbeatsPage:
         shown = names[: wanted.limit]
 
         def look(connection: Connection) -> list[Item]:
-            return [_item(name, pulses[name], open_incidents(connection, alert_of(name))) for name in shown]
+            held = count_held(connection)
+            return [
+                _item(name, pulses[name], open_incidents(connection, alert_of(name)), held.get(name, 0))
+                for name in shown
+            ]
 
         items = await self._store.read(look)
         return listed(query.HEARTBEATS, Page(items, shown[-1] if len(names) > len(shown) else None))
 
 
-def _item(name: str, pulse: Pulse, incidents: list[str]) -> Item:
+def _item(name: str, pulse: Pulse, incidents: list[str], held: int) -> Item:
     assert pulse.heartbeat is not None, "it is configured"
     return {
         "name": name,
@@ -58,4 +62,6 @@ def _item(name: str, pulse: Pulse, incidents: list[str]) -> Item:
         "silent": pulse.silent,
         "silent_since": instant(pulse.silent_since) if pulse.silent_since else None,
         "incidents": [*incidents],
+        "hold_resolves": duration_text(pulse.heartbeat.hold),
+        "held": held,
     }

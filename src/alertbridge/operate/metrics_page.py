@@ -17,7 +17,7 @@ from alertbridge.deliver.courier import Courier
 from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.survey import STOPPED, Survey, survey
-from alertbridge.store import beliefs
+from alertbridge.store import beliefs, heartbeats
 from alertbridge.store.schema import ALIVE_STATES
 from alertbridge.store.store import Store
 
@@ -55,6 +55,8 @@ class MetricsPage:
             couriers = dict(self._couriers)  # a reload may come between
             self._set(await survey(self._store, couriers), couriers)
             _replace(self._metrics.alerts_stale, _keyed(await self._count_stale()))
+            held = await self._store.read(heartbeats.count_held)
+            _replace(self._metrics.resolves_held, _keyed(dict.fromkeys(self._pulses(), 0) | held))
             page = await asyncio.to_thread(encode, self._metrics.registry)
         return web.Response(body=page, headers={hdrs.CONTENT_TYPE: content_type})
 

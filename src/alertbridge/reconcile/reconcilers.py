@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
 from typing import Any
 
 from alertbridge.chronicle import Decision
-from alertbridge.incidents.state import Doubt
 from alertbridge.reconcile.judge import LeftOut
 from alertbridge.reconcile.reconciler import Reconciler
 
@@ -46,7 +45,7 @@ class Reconcilers:
             if item.truncated and item.heard:
                 alert = item.heard[0].alert
                 one.ask(LeftOut(item.receiver, frozenset(alert.group.items()), alert.external_url))
-            elif any(isinstance(doubt, Doubt) for doubt in decision.changes.doubts.values()):
+            elif any(doubt is not None and not doubt.held_by for doubt in decision.changes.doubts.values()):
                 one.ask()
 
     async def close(self) -> None:

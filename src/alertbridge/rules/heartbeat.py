@@ -11,17 +11,23 @@ from alertbridge.rules.condition import All
 
 SELF: Final = "alertbridge"  # the source of what alertbridge itself raises; no configured source is called so
 ALERTNAME: Final = "HeartbeatMissing"
+_ALL = All(())
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Alerts that match `when` are its beats: they open no incident. It is silent after `every` and `grace` without one."""
+    """Alerts that match `when` are its beats: they open no incident. It is silent after `every` and `grace` without one.
+
+    Where `hold` is set, resolves of the alerts that match `holds` are held while it is silent, and that long afterwards.
+    """
 
     name: str
     when: All
     every: timedelta
     grace: timedelta
     severity: Severity
+    hold: timedelta = timedelta(0)
+    holds: All = _ALL
 
     @property
     def patience(self) -> timedelta:
@@ -36,6 +42,10 @@ class Heartbeat:
     def is_beaten_by(self, alert: Alert) -> bool:
         """Whether the alert belongs to this heartbeat; a resolved one is no beat, yet it belongs."""
         return alert.source != SELF and self.when.matches(alert)
+
+    def vouches_for(self, alert: Alert) -> bool:
+        """Whether its silence casts doubt on an end of this alert, be it only because the labels are not known."""
+        return alert.source != SELF and (alert.unlabelled or self.holds.matches(alert))
 
 
 def rule_of(name: str) -> str:

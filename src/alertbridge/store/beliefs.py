@@ -21,19 +21,25 @@ _SOURCE: BindParameter[str] = bindparam("source")
 _NAMES: BindParameter[str] = bindparam("names", expanding=True)
 # In a query of its own, so that it is answered from the index of the few that are open.
 _OPEN = select(incidents.c.id).where(incidents.c.closed_at.is_(None))
+_HELD = select(doubts.c.fingerprint).where(doubts.c.source == _SOURCE, doubts.c.held_by.is_not(None))
 _FIRING = (
     select(
         members.c.fingerprint,
         func.min(members.c.starts_at, type_=members.c.starts_at.type).label("starts_at"),
         func.max(members.c.last_seen, type_=members.c.last_seen.type).label("last_seen"),
     )
-    .where(members.c.incident.in_(_OPEN), members.c.source == _SOURCE, members.c.firing)
+    .where(
+        members.c.incident.in_(_OPEN),
+        members.c.source == _SOURCE,
+        members.c.firing,
+        members.c.fingerprint.not_in(_HELD),  # an end was told already, and waits to count
+    )
     .group_by(members.c.fingerprint)
 )
 _DOUBTED = (
     select(doubts.c.fingerprint, alerts.c.ends_at)
     .join(alerts, and_(alerts.c.source == doubts.c.source, alerts.c.fingerprint == doubts.c.fingerprint))
-    .where(doubts.c.source == _SOURCE, alerts.c.ends_at.is_not(None))
+    .where(doubts.c.source == _SOURCE, doubts.c.held_by.is_(None), alerts.c.ends_at.is_not(None))
 )
 _KNOWN = select(alerts.c.fingerprint).where(
     alerts.c.source == _SOURCE, alerts.c.fingerprint.in_(_NAMES), alerts.c.firing

@@ -41,7 +41,8 @@ def load(
         incidents=map(_incident, _rows_of_incidents(connection, _INCIDENTS, identifiers)),
         members=map(_member, _rows_of_incidents(connection, _MEMBERS, identifiers)),
         known=(_believed(row) for row in known),
-        doubted=(AlertId(row.source, row.fingerprint) for row in known if row.due_at is not None),
+        doubted=(_id(row) for row in known if row.due_at is not None and row.held_by is None),
+        held=(_id(row) for row in known if row.held_by is not None),
     )
 
 
@@ -61,7 +62,7 @@ def refill(connection: Connection, incident: str, content: Content) -> None:
 _OF_SOURCE: BindParameter[str] = bindparam("source")
 _FINGERPRINTS: BindParameter[str] = bindparam("fingerprints", expanding=True)
 _KNOWN = (
-    select(alerts, doubts.c.due_at)
+    select(alerts, doubts.c.due_at, doubts.c.held_by)
     .outerjoin(doubts, and_(doubts.c.source == alerts.c.source, doubts.c.fingerprint == alerts.c.fingerprint))
     .where(alerts.c.source == _OF_SOURCE, alerts.c.fingerprint.in_(_FINGERPRINTS))
 )
@@ -109,7 +110,7 @@ def _rows_of_incidents(
 
 
 def due_doubts(connection: Connection, *, now: datetime, most: int) -> list[Alert]:
-    """Doubted alerts whose time has come, oldest first."""
+    """Doubted alerts, and held resolves, whose time has come, oldest first."""
     rows = connection.execute(
         select(doubts.c.alert).where(doubts.c.due_at <= now).order_by(*_OLDEST_DOUBT).limit(most)
     )
@@ -173,6 +174,7 @@ def _store_doubts(connection: Connection, changes: Changes) -> None:
                 "fingerprint": doubt.alert.fingerprint,
                 "due_at": doubt.due,
                 "alert": orjson.loads(orjson.dumps(doubt.alert)),
+                "held_by": doubt.held_by or None,
             }
             for doubt in raised
         ],
@@ -254,8 +256,12 @@ def _content(*, speaker: dict[str, str] | None = None, **stored: Any) -> Content
     return Content(**stored, speaker=AlertId(**speaker) if speaker else None)
 
 
+def _id(row: Row[Any]) -> AlertId:
+    return AlertId(row.source, row.fingerprint)
+
+
 def _believed(row: Row[Any]) -> Known:
-    return Known(AlertId(row.source, row.fingerprint), row.firing, row.starts_at, row.ends_at, row.last_seen)
+    return Known(_id(row), row.firing, row.starts_at, row.ends_at, row.last_seen)
 
 
 def _member_values(member: Member) -> dict[str, Any]:
@@ -275,7 +281,7 @@ def _member_values(member: Member) -> dict[str, Any]:
 def _member(row: Row[Any]) -> Member:
     return Member(
         incident=row.incident,
-        alert=AlertId(row.source, row.fingerprint),
+        alert=_id(row),
         firing=row.firing,
         severity=Severity(row.severity),
         starts_at=row.starts_at,
@@ -290,7 +296,7 @@ def _alert(stored: dict[str, Any]) -> Alert:
     known |= {
         "status": AlertStatus(stored["status"]),
         "starts_at": datetime.fromisoformat(stored["starts_at"]),
-        "ends_at": None,
+        "ends_at": datetime.fromisoformat(stored["ends_at"]) if stored["ends_at"] else None,
     }
     return Alert(**known)
 

@@ -12,12 +12,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, cast, func, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, select
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, AlertStatus, Severity, instant
 from alertbridge.store.census import ALIVE
-from alertbridge.store.schema import ALIVE_STATES, attempts, audit, deliveries, events, incidents, members
+from alertbridge.store.schema import (
+    ALIVE_STATES,
+    attempts,
+    audit,
+    deliveries,
+    doubts,
+    events,
+    incidents,
+    members,
+)
 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50
@@ -219,8 +228,15 @@ def _event(row: Row[Any]) -> Item:
 
 def _with_members(connection: Connection, rows: Sequence[Row[Any]]) -> list[Item]:
     alerts: dict[str, list[JSON]] = defaultdict(list)
+    held = and_(
+        doubts.c.source == members.c.source,
+        doubts.c.fingerprint == members.c.fingerprint,
+        doubts.c.held_by.is_not(None),
+        members.c.firing,
+    )
     query = (
-        select(members)
+        select(members, doubts.c.held_by, doubts.c.alert["ends_at"].label("held_end"))
+        .outerjoin(doubts, held)
         .where(members.c.incident.in_([row.id for row in rows]))
         .order_by(members.c.starts_at, members.c.source, members.c.fingerprint)
     )
@@ -238,7 +254,13 @@ def _member(row: Row[Any]) -> Item:
         "ends_at": _instant(row.ends_at),
         "last_seen": instant(row.last_seen),
         "inferred": row.inferred,
+        "held": {"heartbeat": row.held_by, "ends_at": _said(row.held_end)} if row.held_by else None,
     }
+
+
+def _said(stored: str) -> str:
+    """An instant as it stands in a stored alert."""
+    return instant(datetime.fromisoformat(stored))
 
 
 def _incident(row: Row[Any], alerts: list[JSON]) -> Item:

@@ -199,6 +199,9 @@ doubts = Table(
     Column("fingerprint", Text, primary_key=True),
     Column("due_at", Instant, nullable=False, index=True),
     Column("alert", JSON, nullable=False),
+    Column(
+        "held_by", Text
+    ),  # the heartbeat for whose silence a resolve is held; null where a firing is doubted
 )
 
 deliveries = Table(
@@ -355,6 +358,27 @@ heartbeats = Table(
     Column("name", Text, primary_key=True),
     Column("last_beat", Instant),
     Column("silent_since", Instant),
+)
+
+# The alerts that beat, each as it was last heard.
+beats = Table(
+    "beats",
+    metadata,
+    Column("heartbeat", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("fingerprint", Text, primary_key=True),
+    Column("firing", Boolean, nullable=False),
+    Column("starts_at", Instant, nullable=False),
+    Column("ends_at", Instant),
+)
+
+# The last silence of each heartbeat, as deciding knows it: it lasts until it is over.
+silences = Table(
+    "silences",
+    metadata,
+    Column("heartbeat", Text, primary_key=True),
+    Column("since", Instant, nullable=False),
+    Column("over", Instant),
 )
 
 pings = Table(

@@ -22,6 +22,7 @@ COMMANDS = [
         "events",
         "deployments",
         "destinations",
+        "heartbeats",
         "complete",
         "skip",
         "audit",

@@ -34,6 +34,15 @@ def test_a_heartbeat_has_sensible_defaults_and_a_rule_of_its_own(tmp_path: Path)
     assert [rule.name for rule in book.rules] == ["everything"]
 
 
+def test_one_holds_no_resolves_unless_told_and_then_those_of_all_alerts(tmp_path: Path) -> None:
+    (plain,) = load(tmp_path).rulebook.heartbeats
+    (holding,) = load(tmp_path, GOOD + "    hold_resolves: 10m\n").rulebook.heartbeats
+    (some,) = load(tmp_path, GOOD + "    hold_resolves: 10m\n    holds: [cluster = eu]\n").rulebook.heartbeats
+
+    assert (plain.hold, holding.hold) == (timedelta(0), timedelta(minutes=10))
+    assert (len(holding.holds.parts), len(some.holds.parts)) == (0, 1)
+
+
 def test_whatever_a_heartbeat_says_is_in_the_hash_and_what_a_ping_says_is_not(tmp_path: Path) -> None:
     before = load(tmp_path).hash
 
@@ -54,6 +63,13 @@ def test_a_good_one_is_no_reason_to_warn(tmp_path: Path) -> None:
         ("[alertname = Watchdog]", "", "heartbeats[0].when", "every alert would be a beat"),
         ("[alertname = Watchdog]", "[alertname Watchdog]", "heartbeats[0].when[0]", "no operator"),
         ("    when: [alertname = Watchdog]\n", "", "heartbeats[0].when", "this setting is missing"),
+        ("every: 1m", "every: 1m\n    holds: [a = b]", "heartbeats[0]", "no resolve is held"),
+        (
+            "every: 1m",
+            "every: 1m\n    hold_resolves: 1m\n    holds: [a b]",
+            "heartbeats[0].holds[0]",
+            "no operator",
+        ),
         ("every: 1m", "every: 0s", "heartbeats[0].every", "the duration must be longer than 0s"),
         ("    every: 1m\n", "", "heartbeats[0].every", "this setting is missing"),
         ("watchdog", "a b", "heartbeats[0].name", "not a name"),

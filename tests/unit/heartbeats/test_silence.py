@@ -54,6 +54,21 @@ def test_a_beat_ends_a_silence_and_begins_the_count_anew() -> None:
     assert after == {"one": Pulse(ONE, 1000, NOON)}
 
 
+def test_an_end_of_all_that_beats_is_silence_at_once_and_told_once() -> None:
+    ended = NOON - SECOND
+    after, (conclusion,) = judged({"one": QUIET}, {}, ends={"one": ended}, listened=1, now=NOON)
+
+    assert (conclusion.turn, conclusion.since, conclusion.told) == (Turn.SILENT, ended, True)
+    assert judged(after, {}, ends={"one": NOON}, listened=2, now=NOON) == (after, ())
+
+
+def test_an_end_after_a_beat_of_what_was_silent_leaves_it_silent() -> None:
+    beat = NOON + SECOND
+    after, conclusions = judged({"one": SILENT}, {"one": beat}, ends={"one": beat}, listened=9, now=beat)
+
+    assert (conclusions, after) == ((), {"one": replace(SILENT, last_beat=beat)})
+
+
 def test_a_beat_of_what_is_not_configured_is_nothing() -> None:
     assert judged({"one": QUIET}, {"other": NOON}, listened=1, now=NOON) == ({"one": QUIET}, ())
 

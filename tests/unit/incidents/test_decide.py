@@ -8,8 +8,18 @@ from itertools import count
 import pytest
 
 from alertbridge.incidents.decide import decide
-from alertbridge.incidents.state import Changes, Heard, Incident, State
-from alertbridge.model import Action, Alert, AlertStatus, Content, Intent, Reporting, Resend, Severity
+from alertbridge.incidents.state import Changes, Heard, Hold, Incident, State
+from alertbridge.model import (
+    Action,
+    Alert,
+    AlertId,
+    AlertStatus,
+    Content,
+    Intent,
+    Reporting,
+    Resend,
+    Severity,
+)
 from tests.support.clock import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -440,3 +450,68 @@ def test_an_incident_that_opens_and_closes_in_one_body_says_both_in_order() -> N
     world = World()
     said = world.hear(firing("a", ELVEN), resolved("a", ELVEN, ends=1), now=2)
     assert said == [("K", "alarmed"), ("K", "resolved")]
+
+
+def held(name: str, *intents: Intent, ends: float = 5, until: float = 15, doubted: bool = False) -> Heard:
+    hold = Hold("watchdog", at(until), silent=True)
+    return replace(resolved(name, *intents, ends=ends), hold=hold, doubted=doubted)
+
+
+def test_a_resolve_that_is_held_changes_no_incident_and_says_why() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    assert world.hear(held("a", ELVEN), now=5) == []
+    assert world.incident("K").open
+    assert world.notes() == [
+        "held: heartbeat watchdog is silent; it counts later unless the alert fires meanwhile"
+    ]
+    (doubt,) = world.last.doubts.values()
+    assert doubt is not None
+    assert (doubt.due, doubt.held_by, doubt.alert.ends_at) == (at(15), "watchdog", at(5))
+
+
+def test_of_several_resolves_that_are_held_the_first_counts() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(held("a", ELVEN), now=5)
+    world.hear(held("a", ELVEN, ends=7, until=17), now=7)
+    assert world.last.doubts == {}
+
+
+def test_a_held_resolve_is_weighed_again_and_held_longer_or_counts_with_its_own_end() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN, HIVEL), now=0)
+    world.hear(held("a", ELVEN, HIVEL), now=5)
+    assert world.hear(held("a", ELVEN, HIVEL, until=25, doubted=True), now=15) == []
+    assert [doubt.due for doubt in world.last.doubts.values() if doubt] == [at(25)]
+    again = replace(resolved("a", ELVEN, HIVEL, ends=5), doubted=True)
+    assert world.hear(again, now=25) == [("K", "resolved"), ("K", "record")]
+    assert world.incident("K", "hivel").closed_at == at(5)
+    assert list(world.last.doubts.values()) == [None]
+
+
+def test_a_firing_meanwhile_drops_a_held_resolve_and_is_a_repeat() -> None:
+    world = World(stale_window=MINUTE)
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(held("a", ELVEN), now=5)
+    assert world.hear(firing("a", ELVEN, starts=8), now=8) == []
+    assert world.effects() == ["repeated"]
+    assert list(world.last.doubts.values()) == [None]
+
+
+def test_a_resolve_that_would_end_nothing_is_not_held() -> None:
+    world = World()
+    assert world.hear(held("a", ELVEN), now=5) == [("K", "resolved")]
+    assert world.effects() == ["unknown"]
+    assert world.hear(held("a", ELVEN), now=6) == []
+    assert world.notes() == ["already resolved"]
+
+
+def test_an_alert_whose_resolve_is_held_is_known_to_fire_so_that_nothing_forgets_it() -> None:
+    world = World()
+    world.hear(firing("a", ELVEN), now=0)
+    world.hear(firing("a", ELVEN, HIVEL, starts=10), now=10)
+    world.hear(resolved("a", ELVEN, HIVEL, ends=5), now=11)
+    assert not world.state.known[AlertId("prod", "a")].firing
+    world.hear(held("a", ELVEN, HIVEL, ends=12), now=12)
+    assert world.state.known[AlertId("prod", "a")].firing

@@ -47,6 +47,23 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_audit_incident"), ["incident"], unique=False)
 
     op.create_table(
+        "beats",
+        sa.Column("heartbeat", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("firing", sa.Boolean(), nullable=False),
+        sa.Column("starts_at", sa.BigInteger(), nullable=False),
+        sa.Column("ends_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("heartbeat", "source", "fingerprint", name=op.f("pk_beats")),
+    )
+    op.create_table(
+        "silences",
+        sa.Column("heartbeat", sa.Text(), nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.Column("over", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("heartbeat", name=op.f("pk_silences")),
+    )
+    op.create_table(
         "deliveries",
         sa.Column(
             "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
@@ -116,6 +133,7 @@ def upgrade() -> None:
         sa.Column("fingerprint", sa.Text(), nullable=False),
         sa.Column("due_at", sa.BigInteger(), nullable=False),
         sa.Column("alert", sa.JSON(), nullable=False),
+        sa.Column("held_by", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_doubts")),
     )
     with op.batch_alter_table("doubts", schema=None) as batch_op:
