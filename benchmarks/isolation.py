@@ -81,16 +81,16 @@ class Bench:
                 well, sick = (_quantile(self._spans[hanging][-1], 0.99) * 1000 for hanging in (False, True))
                 print(f"round {number}: p99 {well:.1f} ms, while the other hangs {sick:.1f} ms", flush=True)
         for q, name in ((0.5, "p50"), (0.99, "p99")):
-            well, sick = (
-                [_quantile(spans, q) for spans in self._spans[hanging]] for hanging in (False, True)
-            )
-            each = [bad / good for bad, good in zip(sick, well, strict=True)]
-            together = [list(itertools.chain(*self._spans[hanging])) for hanging in (True, False)]
-            pooled = _quantile(together[0], q) / _quantile(together[1], q)
-            print(
-                f"end to end {name} while another destination hangs: {pooled:.2f} of what it is without, all rounds together "
-                f"(median of the rounds {statistics.median(each):.2f}, from {min(each):.2f} to {max(each):.2f})"
-            )
+            self._sum_up(q, name)
+
+    def _sum_up(self, q: float, name: str) -> None:
+        without, hanging = self._spans[False], self._spans[True]
+        each = [_quantile(bad, q) / _quantile(good, q) for bad, good in zip(hanging, without, strict=True)]
+        together = [_quantile(list(itertools.chain(*rounds)), q) for rounds in (hanging, without)]
+        print(
+            f"end to end {name} while another destination hangs: {together[0] / together[1]:.2f} of what it is without "
+            f"(median of the rounds {statistics.median(each):.2f}, from {min(each):.2f} to {max(each):.2f})"
+        )
 
     async def _turn(self, *, hanging: bool) -> list[float]:
         self._vendors.hanging = hanging

@@ -212,6 +212,29 @@ async def test_a_clock_that_was_set_back_while_the_daemon_was_down_strands_nothi
     assert (line.courier.standing.pause.since, line.courier.standing.pause.until) == (NOON, NOON + DAY)
 
 
+async def test_a_clock_that_is_set_back_in_a_pause_strands_nothing_and_makes_nothing_older(
+    line: Line,
+) -> None:
+    line.clock.advance(3 * DAY)
+    await line.post("a")
+    line.answer(429, retry_after="600")
+    await line.courier.run_once()
+    line.clock.move_to(NOON + 2 * DAY)
+    line.answer(202)
+    now = line.clock.now()
+    await line.store.write(lambda connection: dispatch.recover(connection, now=now))
+    await line.post("b")
+    assert await line.courier.run_once() >= 1
+    assert line.reason is None
+
+    def paused_for(connection: Connection) -> int:
+        found = connection.exec_driver_sql("SELECT MIN(paused_for) FROM deliveries").scalar_one()
+        assert isinstance(found, int)
+        return found
+
+    assert await line.store.read(paused_for) == 0
+
+
 async def test_the_breaker_lets_one_probe_go_and_then_the_rest(line: Line) -> None:
     await line.post(*KEYS)
     line.answer(503)

@@ -50,17 +50,17 @@ class Tripping:
 
 
 def counted(
-    breaker: Breaker, failure: str, *, started_at: datetime, now: datetime, tripping: Tripping, random: float
+    breaker: Breaker, failure: str, *, probe: bool, now: datetime, tripping: Tripping, random: float
 ) -> Breaker:
     """The breaker after one more attempt; `failure` says why it was in vain, and is empty if it was not.
 
-    While it is open, only a probe counts, which is an attempt that began when the time had run out: it closes the
+    While it is open, only a `probe` counts, which is an attempt that began when the time had run out: it closes the
     breaker, or opens it again for longer. `random` lies in [0, 1).
     """
     opened = breaker.opened
     if opened is None:
         return _closed(breaker, failure, now, tripping, random)
-    if started_at < opened.until:
+    if not probe:
         return breaker
     if not failure:
         return Breaker()

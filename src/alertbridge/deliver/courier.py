@@ -360,7 +360,7 @@ class Courier:
         now = self._clock.now()
         due = [now + _IDLE]
         obstacle = self.standing.obstacle
-        if obstacle is not None and obstacle.until > now:
+        if obstacle is not None and not obstacle.over(now):
             due.append(obstacle.until)
         elif self._room() > 0:  # with everything under way, only what lands matters
             due += await self._store.read(lambda connection: self._next_due(connection, now))

@@ -14,6 +14,7 @@ from alertbridge.model import Ambiguous, Delivered, Outcome, Paused, Rejected, R
 BREAKER = "breaker"  # the reason of a destination whose breaker is open
 REFUSED = frozenset({"unauthorized", "forbidden"})  # pauses that a new secret may end
 QUOTA = "quota"  # the reason of a pause that a good answer asked for; it ends by itself, without a probe
+_SET_BACK = timedelta(minutes=1)  # clocks are slewed, or stepped by less than that, all the time
 VENDORS_OWN = frozenset(
     {"rate_limited", "unavailable", QUOTA}
 )  # pauses of which the vendor has said how long
@@ -27,6 +28,10 @@ class Pause:
     detail: str
     since: datetime
     until: datetime
+
+    def over(self, now: datetime) -> bool:
+        """Whether it has run out at `now`; also if the clock has been set back behind its beginning."""
+        return self.until <= now or now < self.since - _SET_BACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,7 @@ class Standing:
     def may_send(self, now: datetime) -> bool:
         """Whether anything may be sent at `now`: freely, or one as a probe."""
         obstacle = self.obstacle
-        return obstacle is None or obstacle.until <= now
+        return obstacle is None or obstacle.over(now)
 
     def room(self, now: datetime, *, most: int, flying: int) -> int:
         """How many more may be sent at `now`, with `flying` under way and `most` allowed at once."""
@@ -79,7 +84,7 @@ class Standing:
 
     def lapsed(self, now: datetime) -> bool:
         """Whether a pause has run out that needs no probe to end."""
-        return self.pause is not None and self.pause.reason == QUOTA and self.pause.until <= now
+        return self.pause is not None and self.pause.reason == QUOTA and self.pause.over(now)
 
     def freed(self) -> Standing:
         """As it is when nothing holds it back any more; what was learned of the rate limit stays."""
@@ -109,7 +114,7 @@ def after(
     messages: the destination pauses, and the message that completed the run is kept instead of buried. `used_up` is for
     how long the answer says that nothing more will be taken. `random` lies in [0, 1).
     """
-    probe = standing.obstacle is not None and standing.obstacle.until <= started_at
+    probe = standing.obstacle is not None and standing.obstacle.over(started_at)
     judged, taken = _paused(standing, outcome, key=key, probe=probe, now=now, terms=terms)
     if used_up is not None and not isinstance(taken, Paused):
         since = standing.pause.since if standing.pause else now
@@ -123,9 +128,7 @@ def after(
     if judged.pause is None and standing.pause is None:
         failure = taken.reason if isinstance(taken, Retry | Ambiguous) else ""
         tripping = Tripping(terms.failure_limit, terms.probe_interval)
-        breaker = counted(
-            standing.breaker, failure, started_at=started_at, now=now, tripping=tripping, random=random
-        )
+        breaker = counted(standing.breaker, failure, probe=probe, now=now, tripping=tripping, random=random)
     return replace(judged, breaker=breaker, width=width, lesson=lesson), taken
 
 

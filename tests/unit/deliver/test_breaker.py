@@ -15,11 +15,11 @@ CHANCE = st.floats(0, 1, exclude_max=True)
 ATTEMPTS = st.lists(st.tuples(st.integers(0, 30), st.booleans()), max_size=60)
 
 
-def attempt(breaker: Breaker, *, at: float, failed: bool, started: float | None = None) -> Breaker:
+def attempt(breaker: Breaker, *, at: float, failed: bool, probe: bool = False) -> Breaker:
     return counted(
         breaker,
         "503" if failed else "",
-        started_at=NOON + (at if started is None else started) * SECOND,
+        probe=probe,
         now=NOON + at * SECOND,
         tripping=TRIPPING,
         random=0.5,
@@ -75,9 +75,9 @@ def test_it_is_as_if_everything_of_the_last_minute_were_counted_but_for_a_slot(
 def test_while_it_is_open_only_a_probe_counts() -> None:
     opened = attempts(*[True] * 10)
     assert opened.opened is not None
-    assert attempt(opened, at=10, failed=False, started=5) == opened
-    assert attempt(opened, at=30, failed=True, started=5) == opened
-    assert attempt(opened, at=30, failed=False) == Breaker()
+    assert attempt(opened, at=10, failed=False) == opened
+    assert attempt(opened, at=30, failed=True) == opened
+    assert attempt(opened, at=30, failed=False, probe=True) == Breaker()
 
 
 def test_each_probe_that_fails_keeps_it_open_for_longer() -> None:
@@ -87,7 +87,7 @@ def test_each_probe_that_fails_keeps_it_open_for_longer() -> None:
         assert breaker.opened is not None
         spans.append(breaker.opened.until - NOON - at * SECOND)
         at = (breaker.opened.until - NOON) / SECOND
-        breaker = attempt(breaker, at=at, failed=True)
+        breaker = attempt(breaker, at=at, failed=True, probe=True)
     assert breaker.opened is not None
     assert breaker.opened.since == NOON + 9 * SECOND
     assert spans == [n * 0.75 * SECOND for n in (5, 10, 20, 40, 80, 120, 120, 120)]

@@ -152,3 +152,16 @@ def test_to_be_freed_forgets_everything_but_what_a_429_has_taught() -> None:
     standing = judge(Standing(), Paused("rate_limited", "429"), terms=terms)
     assert standing.lesson is not None
     assert standing.freed() == Standing(lesson=standing.lesson)
+
+
+def test_what_was_in_flight_when_the_breaker_opened_neither_closes_it_nor_keeps_it_open() -> None:
+    opened = failing()
+    for outcome in (Delivered(), Retry("503")):
+        assert judge(opened, outcome, started=0, at=1).breaker == opened.breaker
+
+
+def test_a_clock_that_was_set_back_strands_no_destination() -> None:
+    for standing in (PAUSED, failing()):
+        assert not standing.may_send(NOON - MINUTE)
+        assert standing.may_send(NOON - 61 * MINUTE)
+        assert judge(standing, Delivered(), started=-61, at=-61).obstacle is None
