@@ -17,6 +17,7 @@ from alertbridge.clock import Clock, rest
 from alertbridge.deliver.budget import RateLimit, available, next_start
 from alertbridge.deliver.learning import effective
 from alertbridge.deliver.memory import kept, recalled
+from alertbridge.deliver.report import Report
 from alertbridge.deliver.retry import settle
 from alertbridge.deliver.standing import Standing, Terms, after
 from alertbridge.deliver.transport import Transport
@@ -24,7 +25,7 @@ from alertbridge.destinations import Destination
 from alertbridge.destinations.quota import used_up
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
-from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
+from alertbridge.model import Ambiguous, Delivered, Outcome, Response, Retry
 from alertbridge.store import dispatch, standings, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
@@ -93,6 +94,7 @@ class Courier:
         self._wake = asyncio.Event()
         self._closing = False
         self._flying: set[asyncio.Task[None]] = set()
+        self._report = Report(destination=self.name, metrics=metrics, clean=clean)
         self._log = structlog.get_logger().bind(destination=self.name)
 
     def wake(self) -> None:
@@ -202,7 +204,7 @@ class Courier:
             self.remember(connection)
 
         await self._store.write(work)
-        self._report_standing(before, standing)
+        self._report.stands(before, standing)
 
     def _room(self) -> int:
         return self.standing.room(self._clock.now(), most=self.policy.concurrency, flying=len(self._flying))
@@ -289,8 +291,8 @@ class Courier:
             return dispatch.settle(connection, claim, result, now=now)
 
         if await self._insist(work):
-            self._report(claim, result, now)
-        self._report_standing(before, standing)
+            self._report.settled(claim, result, now)
+        self._report.stands(before, standing)
 
     async def _insist(self, work: Callable[[Connection], bool]) -> bool:
         """A settlement is never given up: a full disk may get room again."""
@@ -308,46 +310,6 @@ class Courier:
             return None
         body = response.body.decode(errors="replace")[: 2 * _KEPT_ANSWER]
         return {"status": response.status, "body": self._clean(body)[:_KEPT_ANSWER]}
-
-    def _report(self, claim: Claim, result: Result, now: datetime) -> None:
-        self._metrics.deliveries.labels(self.name, claim.action.value, result.outcome).inc()
-        if result.state is DeliveryState.DEAD and result.outcome != "rejected":
-            self._metrics.deliveries.labels(self.name, claim.action.value, "dead").inc()
-        if result.state is DeliveryState.DELIVERED:
-            self._metrics.end_to_end_seconds.labels(self.name).observe(
-                (now - claim.received_at).total_seconds()
-            )
-        log = self._log.info if result.state is DeliveryState.DELIVERED else self._log.warning
-        log(
-            "delivery.settled",
-            delivery=claim.id,
-            incident=claim.incident,
-            key=claim.key,
-            action=claim.action.value,
-            attempt=claim.attempt,
-            outcome=result.outcome,
-            state=result.state.value,
-            status=result.status,
-            error=result.error,
-            next_attempt_at=result.next_attempt_at.isoformat() if result.next_attempt_at else None,
-        )
-
-    def _report_standing(self, before: Standing, standing: Standing) -> None:
-        was, obstacle = before.obstacle, standing.obstacle
-        if obstacle is not None and (was is None or was.reason != obstacle.reason):
-            self._log.warning(
-                "destination.paused",
-                reason=obstacle.reason,
-                detail=self._clean(obstacle.detail),
-                until=obstacle.until.isoformat(),
-            )
-        if obstacle is None and was is not None:
-            self._log.info("destination.resumed", reason=was.reason)
-        lesson = standing.lesson
-        if lesson is not None and lesson != before.lesson:
-            known = effective(lesson.limit, before.lesson, lesson.since).requests
-            if lesson.allowed < known:
-                self._log.warning("rate_limit.lowered", requests=lesson.allowed, before=known)
 
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
