@@ -23,7 +23,7 @@ class Width:
 
     def within(self, most: int) -> int:
         """How many may be under way where `most` is the configured limit: from one to `most`."""
-        return most if self.level is None else max(1, min(self.level, most))
+        return most if self.level is None else min(self.level, most)
 
     def narrowed(self, *, most: int, started_at: datetime, now: datetime) -> Width:
         """After a failure of an attempt that began at `started_at`."""
