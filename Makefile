@@ -51,9 +51,10 @@ kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
 	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py
 
-bench: $(VENV)/.dev  ## throughput and processor time as ratios to a bare handler, and what many rules cost; interleaved
+bench: $(VENV)/.dev  ## ratios, interleaved: throughput to a bare handler, cost of many rules, of a destination that hangs
 	$(BIN)/python -m benchmarks
 	$(BIN)/python -m benchmarks.rules
+	$(BIN)/python -m benchmarks.isolation
 
 lock: $(VENV)/.dev  ## renew the lock files (needs the network)
 	$(BIN)/python -m pip install --quiet uv

@@ -38,6 +38,7 @@ from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
 from alertbridge.operate.recovery import recover
 from alertbridge.operate.reload import Reloaded, ReloadNews, refuse_stranded
+from alertbridge.operate.rotation import Rotation
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import (
     bridge,
@@ -245,6 +246,13 @@ class App:
             chance=random.SystemRandom().random,
             clean=self._redactor.clean,
         )
+        self._rotation = Rotation(
+            couriers=self._fleet.couriers,
+            running=lambda: self.configuration,
+            rekey=self._rekey,
+            turn=self._turn,
+            clock=self._clock,
+        )
         self._endpoints = endpoints(settings)
         self._receiver = Receiver(
             endpoints=self._endpoints,
@@ -264,6 +272,7 @@ class App:
             "pinger": self._pinger,
             "pruner": self._pruner,
             "resolver": self._resolver,
+            "rotation": self._rotation,
             "watchman": self._watchman,
         }
 
@@ -383,10 +392,23 @@ class App:
         self._watcher.switch(on=settings.server.watch)
         await self._reconcilers.exchange(asking, leaving=(*change.sources.removed, *change.sources.changed))
         relieving = self._fleet.exchange(fresh, removed=change.destinations.removed, rekeyed=change.rekeyed)
+        self._fleet.try_refused()
         self._desk.exchange(settings, expected=expected_repeats(settings))
         await relieving
         self._news.reloaded(wanted, change)
         return Reloaded(wanted.hash, change.anything)
+
+    async def _rekey(self, name: str, wanted: Configuration) -> None:
+        """Take up a new secret of one destination, for whoever has the turn. What decides needs none."""
+        if self._draining:
+            return
+        self._redactor.learn(wanted.secrets)
+        fresh = self._courier(name, wanted.settings)
+        await fresh.open()
+        self.configuration = wanted
+        relieving = self._fleet.exchange({name: fresh}, removed=(), rekeyed=(name,))
+        self._desk.exchange(wanted.settings, expected=expected_repeats(wanted.settings))
+        await relieving
 
     async def _exchange_bridge(self, wanted: Configuration, change: Difference, *, force: bool) -> None:
         """Let the next batch be decided by `wanted`, unless that strands something.

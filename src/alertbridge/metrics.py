@@ -78,6 +78,16 @@ class Metrics:
         self.rate_budget = gauge(
             "rate_budget", "Requests that may be sent at once within the rate limit.", ("destination",)
         )
+        self.rate_limit = gauge(
+            "rate_limit",
+            "Requests in each window that the rate limit allows now: what is configured, or less after a 429.",
+            ("destination",),
+        )
+        self.concurrency = gauge(
+            "concurrency",
+            "Requests that may be under way at once: what is configured, or less while they fail.",
+            ("destination",),
+        )
         self.heartbeat_beats = counter(
             "heartbeat_beats", "Firing alerts that were beats of a heartbeat.", ("heartbeat",)
         )

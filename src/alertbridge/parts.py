@@ -202,6 +202,7 @@ def courier(
         key_interval=settings.key_interval,
         reject_limit=settings.reject_limit,
         probe_interval=settings.probe_interval,
+        failure_limit=settings.failure_limit,
         hold_for=settings.hold_for if isinstance(settings, HivelSettings) else None,
     )
     return Courier(

@@ -483,6 +483,8 @@ async def test_a_destination_is_shown_with_its_work(desk: Desk) -> None:
         "detail": None,
         "resumes_at": None,
         "budget": 2,
+        "allowed": 10,
+        "concurrency": 4,
         "waiting": 3,
         "held": 1,
         "dead": 1,

@@ -22,6 +22,7 @@ from alertbridge.config.load import Configuration, load
 from alertbridge.config.secrets import Redactor
 from alertbridge.errors import ConfigurationError
 from alertbridge.simulate.server import Simulation
+from alertbridge.store import standings
 from alertbridge.store.stranded import Stranded
 
 MAIN = """
@@ -449,19 +450,43 @@ async def test_a_changed_secret_is_used_resumes_the_destination_and_the_old_one_
     bench.write(lambda text: text.replace("token-of-elven", "token-that-is-wrong").replace("first", "second"))
     await bench.app.reload()
     assert bench.app._fleet.couriers["elven"] is same
-    assert same.standing.pause is not None, "what has not changed stays paused"
+    await bench.until(lambda: len(bench.stand_ins.received) == 2)
+    assert same.standing.pause is not None, "what has not changed stays paused, but is tried"
     bench.write(lambda text: text.replace("token-of-elven", "token-of-tomorrow"))
 
     assert (await bench.app.reload()).changed
     await bench.settled()
 
-    assert [one.status for one in bench.stand_ins.received] == [401, 200]
+    assert [one.status for one in bench.stand_ins.received] == [401, 401, 200]
     assert bench.app._fleet.couriers["elven"].standing.pause is None
     (session,) = (same._transport._session,)
     assert session is not None
     assert session.closed
     for secret in ("token-of-elven", "token-that-is-wrong", "token-of-tomorrow"):
         assert bench.redactor.clean(f"x {secret} x") == "x *** x", "old ones stay redacted"
+
+
+async def test_a_pause_that_a_reload_has_ended_does_not_come_back_with_a_restart(bench: Bench) -> None:
+    await bench.behave(mode="status", status=429, headers={"Retry-After": "3600"}, times=1)
+    await bench.post("one")
+    await bench.until(lambda: bench.app._fleet.couriers["elven"].standing.pause is not None)
+    await bench.until(lambda: not bench.app._fleet.couriers["elven"]._flying)
+    assert (await bench.app._store.read(standings.find))["elven"].reason == "rate_limited"
+    bench.write(lambda text: text.replace("token-of-elven", "token-of-tomorrow"))
+
+    await bench.app.reload()
+
+    assert await bench.app._store.read(standings.find) == {}
+    await bench.settled()
+
+
+async def test_a_destination_that_is_removed_leaves_no_pause_behind(bench: Bench) -> None:
+    await bench.behave(mode="status", status=429, headers={"Retry-After": "3600"})
+    await bench.post("one")
+    await bench.until(lambda: bench.app._fleet.couriers["elven"].standing.pause is not None)
+    bench.write(lambda text: text.replace("elven:", "other:"))
+    await bench.app.reload(force=True)
+    assert await bench.app._store.read(standings.find) == {}
 
 
 async def test_a_pause_that_the_vendor_asked_for_outlives_a_change_of_something_else(bench: Bench) -> None:

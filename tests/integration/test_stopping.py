@@ -7,16 +7,20 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 import pytest_asyncio
 
+from alertbridge.deliver.breaker import Breaker, Opened
 from alertbridge.deliver.courier import Courier, Policy
 from alertbridge.deliver.standing import Pause, Standing
+from alertbridge.errors import StoreFull
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.guard import OPERATOR, Guard
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.stopping import Stopping
+from alertbridge.store import standings
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DAY, MINUTE, Stock, serving
@@ -108,6 +112,44 @@ async def test_a_pause_that_came_by_itself_is_ended_too_and_counted_once(hand: H
     assert hand.courier.standing == Standing()
     (claim,) = await hand.stock.claim()
     assert claim.paused_for == 2 * MINUTE
+
+
+async def test_a_pause_that_was_ended_by_hand_does_not_come_back_with_a_restart(hand: Hand) -> None:
+    hand.courier.standing = Standing(Pause("rate_limited", "429", NOON, NOON + DAY))
+    await hand.stock.store.write(hand.courier.remember)
+    assert "elven" in await hand.stock.store.read(standings.find)
+    await hand.post("destinations/elven/resume")
+    assert await hand.stock.store.read(standings.find) == {}
+
+
+async def test_an_open_breaker_is_shown_as_such_and_is_closed_by_hand(hand: Hand) -> None:
+    opened = Opened("10 of the last 10 attempts failed", NOON, NOON + MINUTE, 1)
+    hand.courier.standing = Standing(breaker=Breaker(opened=opened))
+    shown = await hand.shown()
+    assert (shown["state"], shown["reason"], shown["resumes_at"]) == (
+        "breaker",
+        "breaker",
+        "2026-01-01T12:01:00Z",
+    )
+    metrics = await hand.get("/metrics")
+    assert 'alertbridge_destination_paused{destination="elven",reason="breaker"} 1.0' in metrics
+    await hand.post("destinations/elven/resume")
+    assert hand.courier.standing == Standing()
+
+
+async def test_a_resume_that_cannot_be_stored_changes_nothing(
+    hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    standing = Standing(Pause("rate_limited", "429", NOON, NOON + DAY))
+    hand.courier.standing = standing
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreFull("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hand.stock.store, "write", full)
+        await hand.post("destinations/elven/resume", 500)
+    assert hand.courier.standing == standing
 
 
 async def test_who_paused_it_and_why_is_shown_in_every_place(hand: Hand) -> None:

@@ -70,15 +70,24 @@ class _CommonSettings(Section):
         timedelta(seconds=10), description="How long one request may take.", examples=["10s"]
     )
     concurrency: Annotated[int, Field(ge=1, le=64), BeforeValidator(read_whole)] = Field(
-        4, description="How many requests may be under way at once, each on another key.", examples=[4]
+        4,
+        description="How many requests may be under way at once at most, each on another key; fewer while they fail.",
+        examples=[4],
     )
     reject_limit: Count = Field(
         5,
         description="After how many refusals in a row, of different keys, the destination is paused.",
         examples=[5],
     )
+    failure_limit: Count = Field(
+        10,
+        description="After how many failures within a minute, if they are at least half of all attempts, nothing but a probe is sent.",
+        examples=[10],
+    )
     probe_interval: Span = Field(
-        timedelta(minutes=2), description="How often a paused destination is tried.", examples=["2m"]
+        timedelta(minutes=2),
+        description="How often a paused destination is tried; one whose breaker is open, at least so often.",
+        examples=["2m"],
     )
     proxy: SecretUrl | None = Field(
         None,

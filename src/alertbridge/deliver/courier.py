@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -15,15 +15,20 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock, rest
 from alertbridge.deliver.budget import RateLimit, available, next_start
+from alertbridge.deliver.learning import effective
+from alertbridge.deliver.memory import kept, recalled
+from alertbridge.deliver.report import Report
 from alertbridge.deliver.retry import settle
-from alertbridge.deliver.standing import Standing, after
+from alertbridge.deliver.standing import Standing, Terms, after
 from alertbridge.deliver.transport import Transport
 from alertbridge.destinations import Destination
+from alertbridge.destinations.quota import used_up
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
-from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch, stops
+from alertbridge.model import Ambiguous, Delivered, Outcome, Response, Retry
+from alertbridge.store import dispatch, standings, stops
 from alertbridge.store.dispatch import Claim, Result
+from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
 
 _IDLE = timedelta(seconds=30)
@@ -43,10 +48,25 @@ class Policy:
     reject_limit: int = 5
     probe_interval: timedelta = timedelta(minutes=2)
     hold_for: timedelta | None = None
+    failure_limit: int = 10
+
+    @property
+    def terms(self) -> Terms:
+        """By what outcomes are judged."""
+        return Terms(
+            reject_limit=self.reject_limit,
+            probe_interval=self.probe_interval,
+            failure_limit=self.failure_limit,
+            concurrency=self.concurrency,
+            rate_limit=self.rate_limit,
+        )
 
 
 class Courier:
-    """Sends one destination's deliveries: per key in order and one at a time, several keys side by side."""
+    """Sends one destination's deliveries: per key in order and one at a time, several keys side by side.
+
+    `standing` is also on disk, as far as it outlives a restart, unless another courier `remembers` for this destination.
+    """
 
     def __init__(
         self,
@@ -63,6 +83,7 @@ class Courier:
         self.name = destination.name
         self.policy = policy
         self.standing = Standing()
+        self.remembers = True
         self._destination = destination
         self._store = store
         self._transport = transport
@@ -73,6 +94,7 @@ class Courier:
         self._wake = asyncio.Event()
         self._closing = False
         self._flying: set[asyncio.Task[None]] = set()
+        self._report = Report(destination=self.name, metrics=metrics, clean=clean)
         self._log = structlog.get_logger().bind(destination=self.name)
 
     def wake(self) -> None:
@@ -92,6 +114,20 @@ class Courier:
         """Return when nothing is in flight."""
         while self._flying:
             await asyncio.wait(self._flying)
+
+    def recall(self, found: Kept) -> None:
+        """Stand as an earlier run has left it."""
+        self.standing = recalled(found, now=self._clock.now())
+
+    def hasten(self) -> None:
+        """If it is paused, let a probe go at once."""
+        self.standing = self.standing.hastened(self._clock.now())
+        self._wake.set()
+
+    def remember(self, connection: Connection) -> None:
+        """Write down how it stands now, in the caller's transaction: the last one that does so is right."""
+        if self.remembers:
+            standings.keep(connection, self.name, kept(self.standing, clean=self._clean))
 
     async def abandon(self) -> None:
         """Stop waiting for answers. What was in flight stays `sending` and is recovered at the next start."""
@@ -123,15 +159,11 @@ class Courier:
 
     async def start_due(self) -> int:
         """Claim as much as may be sent now, begin to send it, and return how many that were."""
-        now = self._clock.now()
-        room = self.policy.concurrency - len(self._flying)
-        if not self.standing.may_send(now):
-            return 0
-        if self.standing.pause is not None:
-            room = min(room, 1 - len(self._flying))
+        await self._end_quota()
+        room = self._room()
         if room <= 0:
             return 0
-        claims, expired = await self._store.write(lambda connection: self._claim(connection, now, room))
+        claims, expired = await self._store.write(lambda connection: self._claim(connection, room))
         if expired:
             self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
         for claim in claims:
@@ -140,22 +172,54 @@ class Courier:
             task.add_done_callback(self._landed)
         return len(claims)
 
+    @property
+    def width(self) -> int:
+        """How many requests may be under way at once now."""
+        return self.standing.width.within(self.policy.concurrency)
+
+    @property
+    def limit(self) -> RateLimit | None:
+        """The rate limit that holds now: what is configured, or less after a 429."""
+        limit = self.policy.rate_limit
+        return None if limit is None else effective(limit, self.standing.lesson, self._clock.now())
+
     def budget(self, connection: Connection) -> int | None:
         """How many requests the rate limit allows right now; None where there is no limit."""
-        limit = self.policy.rate_limit
+        limit = self.limit
         if limit is None:
             return None
         now = self._clock.now()
         return available(limit, dispatch.recent_starts(connection, self.name, since=now - limit.per), now)
 
-    def _claim(self, connection: Connection, now: datetime, room: int) -> tuple[list[Claim], int]:
-        """What is ours to send now, and how many records were held too long: said once that is on disk."""
+    async def _end_quota(self) -> None:
+        """End a pause that needs no probe for that, when its time has come."""
+        before, now = self.standing, self._clock.now()
+        if before.pause is None or not before.lapsed(now):
+            return
+        since = before.pause.since
+        self.standing = standing = replace(before, pause=None)
+
+        def work(connection: Connection) -> None:
+            dispatch.add_pause(connection, self.name, since=since, until=now)
+            self.remember(connection)
+
+        await self._store.write(work)
+        self._report.stands(before, standing)
+
+    def _room(self) -> int:
+        return self.standing.room(self._clock.now(), most=self.policy.concurrency, flying=len(self._flying))
+
+    def _claim(self, connection: Connection, room: int) -> tuple[list[Claim], int]:
+        """What is ours to send now, and how many records were held too long: said once that is on disk.
+
+        An attempt begins now and not when the writer was asked for, which may be busy: the rate limit counts from here.
+        """
         expired = 0
+        now = self._clock.now()
         if self.policy.hold_for is not None:
             expired = dispatch.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
-        if not self.standing.may_send(now):  # an answer may have paused it while this waited for the writer
-            return [], expired
-        if stops.stopped(connection, self.name):
+        room = min(room, self._room())  # an answer may have paused it while this waited for the writer
+        if room <= 0 or stops.stopped(connection, self.name):
             return [], expired
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
@@ -196,9 +260,11 @@ class Courier:
             key=claim.key,
             started_at=claim.started_at,
             now=now,
-            reject_limit=self.policy.reject_limit,
-            probe_interval=self.policy.probe_interval,
+            terms=self.policy.terms,
+            used_up=used_up(response) if response else None,
+            random=self._chance(),
         )
+        standing = self.standing
         settlement = settle(
             outcome,
             attempts=claim.attempt,
@@ -218,13 +284,15 @@ class Courier:
         )
 
         def work(connection: Connection) -> bool:
-            if before.pause is not None and self.standing.pause is None:
+            if before.pause is not None and standing.pause is None:
                 dispatch.add_pause(connection, self.name, since=before.pause.since, until=now)
+            if (before.pause, before.lesson) != (standing.pause, standing.lesson):
+                self.remember(connection)
             return dispatch.settle(connection, claim, result, now=now)
 
         if await self._insist(work):
-            self._report(claim, result, now)
-        self._report_standing(before)
+            self._report.settled(claim, result, now)
+        self._report.stands(before, standing)
 
     async def _insist(self, work: Callable[[Connection], bool]) -> bool:
         """A settlement is never given up: a full disk may get room again."""
@@ -243,41 +311,6 @@ class Courier:
         body = response.body.decode(errors="replace")[: 2 * _KEPT_ANSWER]
         return {"status": response.status, "body": self._clean(body)[:_KEPT_ANSWER]}
 
-    def _report(self, claim: Claim, result: Result, now: datetime) -> None:
-        self._metrics.deliveries.labels(self.name, claim.action.value, result.outcome).inc()
-        if result.state is DeliveryState.DEAD and result.outcome != "rejected":
-            self._metrics.deliveries.labels(self.name, claim.action.value, "dead").inc()
-        if result.state is DeliveryState.DELIVERED:
-            self._metrics.end_to_end_seconds.labels(self.name).observe(
-                (now - claim.received_at).total_seconds()
-            )
-        log = self._log.info if result.state is DeliveryState.DELIVERED else self._log.warning
-        log(
-            "delivery.settled",
-            delivery=claim.id,
-            incident=claim.incident,
-            key=claim.key,
-            action=claim.action.value,
-            attempt=claim.attempt,
-            outcome=result.outcome,
-            state=result.state.value,
-            status=result.status,
-            error=result.error,
-            next_attempt_at=result.next_attempt_at.isoformat() if result.next_attempt_at else None,
-        )
-
-    def _report_standing(self, before: Standing) -> None:
-        pause = self.standing.pause
-        if pause is not None and (before.pause is None or before.pause.reason != pause.reason):
-            self._log.warning(
-                "destination.paused",
-                reason=pause.reason,
-                detail=self._clean(pause.detail),
-                until=pause.until.isoformat(),
-            )
-        if pause is None and before.pause is not None:
-            self._log.info("destination.resumed", reason=before.pause.reason)
-
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._flying.discard(task)
         self._wake.set()
@@ -288,10 +321,10 @@ class Courier:
         """Wait for news, for something in flight to land, or for the next thing to fall due."""
         now = self._clock.now()
         due = [now + _IDLE]
-        pause = self.standing.pause
-        if pause is not None and pause.until > now:
-            due.append(pause.until)
-        else:
+        obstacle = self.standing.obstacle
+        if obstacle is not None and not obstacle.over(now):
+            due.append(obstacle.until)
+        elif self._room() > 0:  # with everything under way, only what lands matters
             due += await self._store.read(lambda connection: self._next_due(connection, now))
         span = max(timedelta(milliseconds=1), min(moment for moment in due if moment > now) - now)
         await rest(self._clock, span, until=self._wake)
@@ -300,7 +333,7 @@ class Courier:
         due = []
         if (moment := dispatch.next_due(connection, self.name, now=now)) is not None:
             due.append(moment)
-        limit = self.policy.rate_limit
+        limit = self.limit
         if limit is not None:
             starts = dispatch.recent_starts(connection, self.name, since=now - limit.per)
             due.append(next_start(limit, starts, now))

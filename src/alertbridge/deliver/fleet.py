@@ -9,16 +9,17 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
-from alertbridge.deliver.standing import Standing
+from alertbridge.deliver.standing import REFUSED, VENDORS_OWN
 from alertbridge.errors import StoreError
-from alertbridge.store import dispatch
+from alertbridge.store import dispatch, standings
+from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
 
 _TO_SETTLE = timedelta(seconds=5)  # beyond a request's own timeout
-_VENDORS_OWN = frozenset({"rate_limited", "unavailable"})  # pauses with which the vendor has said how long
 
 
 class Fleet:
@@ -51,8 +52,10 @@ class Fleet:
         return [_loop(name) for name in self.couriers]
 
     async def start(self) -> None:
-        """Make every courier ready, and let it run."""
+        """Make every courier ready, each standing as the last run has left it, and let it run."""
+        known = await self._store.read(standings.find)
         for name, courier in self.couriers.items():
+            courier.recall(known.get(name, Kept()))
             await courier.open()
             self._begin(_loop(name), courier.run())
 
@@ -60,6 +63,13 @@ class Fleet:
         """Something was posted."""
         for courier in self.couriers.values():
             courier.wake()
+
+    def try_refused(self) -> None:
+        """Let a probe go at once where credentials or an address were refused: that may have been mended meanwhile."""
+        for courier in self.couriers.values():
+            pause = courier.standing.pause
+            if pause is not None and pause.reason in REFUSED:
+                courier.hasten()
 
     def exchange(
         self, fresh: Mapping[str, Courier], *, removed: Collection[str], rekeyed: Collection[str]
@@ -133,17 +143,25 @@ class Fleet:
     async def _inherit(self, old: Courier, new: Courier | None, *, keep: bool) -> None:
         """Hand over a pause that is to go on, else write down how long it was."""
         pause = old.standing.pause
-        if pause is None:
-            return
-        if new is not None and keep and pause.reason in _VENDORS_OWN:
-            new.standing = Standing(pause)
-            return
-        until = self._clock.now()
-        with suppress(StoreError):  # then that time counts to the age of what waits, and nothing worse
-            await self._store.write(
-                lambda connection: dispatch.add_pause(connection, old.name, since=pause.since, until=until)
-            )
+        old.remembers = False
         if new is not None:
+            goes_on = pause is not None and keep and pause.reason in VENDORS_OWN
+            new.standing = old.standing if goes_on else old.standing.freed()
+            if goes_on:
+                return
+        until = self._clock.now()
+
+        def work(connection: Connection) -> None:
+            if pause is not None:
+                dispatch.add_pause(connection, old.name, since=pause.since, until=until)
+            if new is not None:
+                new.remember(connection)
+            else:
+                standings.keep(connection, old.name, Kept())
+
+        with suppress(StoreError):  # then that time counts to the age of what waits, and nothing worse
+            await self._store.write(work)
+        if new is not None and pause is not None:
             self._log.info("destination.resumed", destination=old.name, reason=pause.reason)
 
 

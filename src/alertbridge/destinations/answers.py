@@ -5,22 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from datetime import UTC, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from urllib.parse import quote, urlsplit
 
+from alertbridge.destinations.quota import retry_after, used_up
 from alertbridge.model import Delivered, Outcome, Paused, Rejected, Response, Retry
 
 _PASSING = (408, 425)  # of the 4xx, those that blame the moment and not the message
 _EXCERPT = 200
 _READ_FOR_ID = 16_384
 _LONGEST_ID = 255
-_LONGEST_HEADER = 100
-_LONGEST_PAUSE = timedelta(hours=24)
 # A date that has passed only because the clocks differ would otherwise become a busy loop.
 _SHORTEST_PAUSE = timedelta(seconds=1)
 
-_SECONDS = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?")
 _INCIDENT_ID = re.compile(
     r'"incident_id"\s*:\s*(?:"(?P<text>[^"\\\x00-\x1f]{0,1000})"|(?P<number>-?[0-9]{1,40}))'
 )
@@ -42,7 +39,7 @@ def interpret(response: Response, *, secrets: Iterable[str] = ()) -> Outcome:
         case _, 403:
             outcome = Paused("forbidden", f"{said}; check the secret and which addresses the vendor lets in")
         case _, 429:
-            outcome = Paused("rate_limited", said, after)
+            outcome = Paused("rate_limited", said, after or used_up(response))
         case _, 503 if after is not None:
             outcome = Paused("unavailable", said, after)
         case 4, _ if status not in _PASSING:
@@ -67,23 +64,6 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     for form in sorted(forms - {""}, key=len, reverse=True):
         text = text.replace(form, "***")
     return text
-
-
-def retry_after(response: Response) -> timedelta | None:
-    """How long the answer asks to wait, between nothing and 24 hours; None if it does not say readably."""
-    written = response.headers.get("retry-after", "").strip()
-    if not written or len(written) > _LONGEST_HEADER:
-        return None
-    if _SECONDS.fullmatch(written):
-        return timedelta(seconds=min(max(float(written), 0.0), _LONGEST_PAUSE.total_seconds()))
-    try:
-        until = parsedate_to_datetime(written)
-        if until.tzinfo is None:
-            until = until.replace(tzinfo=UTC)
-        asked = until - response.received_at
-    except (ValueError, TypeError, IndexError, OverflowError):  # whatever the parser of dates trips over
-        return None
-    return min(max(asked, timedelta()), _LONGEST_PAUSE)
 
 
 def reference(body: bytes) -> str:

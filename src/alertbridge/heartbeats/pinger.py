@@ -115,8 +115,9 @@ class Pinger:
         reasons = [f"{loop} has ended" for loop in self._dead()]
         for each in wanted:
             courier = self._couriers.get(each)
-            if courier is not None and courier.standing.pause is not None:
-                reasons.append(f"{each} is paused: {courier.standing.pause.reason}")
+            obstacle = courier.standing.obstacle if courier is not None else None
+            if obstacle is not None:
+                reasons.append(f"{each} is paused: {obstacle.reason}")
         now = self._clock.now()
 
         def look(connection: Connection) -> tuple[Collection[str], set[str], datetime | None]:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.courier import Courier
-from alertbridge.deliver.standing import Pause
+from alertbridge.deliver.standing import BREAKER, Pause
 from alertbridge.model import DeliveryState, instant
 from alertbridge.operate import query
 from alertbridge.operate.answers import listed, refusal, said, unknown
@@ -140,26 +140,30 @@ class Admin:
 
 
 def _state(pause: Pause | None, stop: Stop | None) -> Item:
-    """An operator's stop goes before a pause, since it does not end by itself."""
+    """An operator's stop goes before a pause, since it does not end by itself; an open breaker has the shape of one."""
     if stop is not None:
         detail = f"{stop.reason} (by {stop.who}, since {instant(stop.since)})"
         return {"state": "paused", "reason": STOPPED, "detail": detail, "resumes_at": None}
     if pause is not None:
         until = instant(pause.until)
-        return {"state": "paused", "reason": pause.reason, "detail": pause.detail, "resumes_at": until}
+        state = "breaker" if pause.reason == BREAKER else "paused"
+        return {"state": state, "reason": pause.reason, "detail": pause.detail, "resumes_at": until}
     return {"state": "ok", "reason": None, "detail": None, "resumes_at": None}
 
 
 def _destination(name: str, station: Station, seen: Survey, now: datetime) -> Item:
-    pause, stop = station.courier.standing.pause, seen.stops.get(name)
+    courier = station.courier
+    obstacle, stop, limit = courier.standing.obstacle, seen.stops.get(name), courier.limit
     counts = seen.census.deliveries
     since = seen.census.oldest.get(name)
     waiting = (DeliveryState.PENDING, DeliveryState.SENDING)
     return {
         "name": name,
         "type": station.type,
-        **_state(pause, stop),
+        **_state(obstacle, stop),
         "budget": seen.budgets[name],
+        "allowed": None if limit is None else limit.requests,
+        "concurrency": courier.width,
         "waiting": sum(counts.get((name, state), 0) for state in waiting),
         "held": counts.get((name, DeliveryState.HELD), 0),
         "dead": counts.get((name, DeliveryState.DEAD), 0),

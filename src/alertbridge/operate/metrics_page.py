@@ -83,13 +83,20 @@ class MetricsPage:
         _replace(metrics.held, census.held)
         _replace(
             metrics.destination_paused,
-            {(name, pause.reason): 1 for name in names if (pause := names[name].standing.pause) is not None}
+            {
+                (name, found.reason): 1
+                for name in names
+                if (found := names[name].standing.obstacle) is not None
+            }
             | {(name, STOPPED): 1 for name in names if name in seen.stops},
         )
         _replace(
             metrics.rate_budget,
             _keyed({name: budget for name, budget in seen.budgets.items() if budget is not None}),
         )
+        limits = {name: limit.requests for name in names if (limit := names[name].limit) is not None}
+        _replace(metrics.rate_limit, _keyed(limits))
+        _replace(metrics.concurrency, {(name,): courier.width for name, courier in names.items()})
         pulses = self._pulses()
         _replace(metrics.heartbeat_silent, {(name,): pulse.silent for name, pulse in pulses.items()})
         last = {name: pulse.last_beat for name, pulse in pulses.items() if pulse.last_beat}

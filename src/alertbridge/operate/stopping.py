@@ -10,7 +10,6 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
-from alertbridge.deliver.standing import Standing
 from alertbridge.operate import query
 from alertbridge.operate.admin import Station
 from alertbridge.operate.answers import said, unknown
@@ -68,7 +67,8 @@ class Stopping:
         """End the stop, and a pause that came by itself: whatever waits is tried at once, and has lost no time."""
         now = self._clock.now()
         courier = self._stations[name].courier
-        pause = courier.standing.pause
+        before = courier.standing
+        pause = before.pause
 
         def work(connection: Connection) -> None:
             stop = stops.find(connection).get(name)
@@ -76,10 +76,15 @@ class Stopping:
             if began:
                 dispatch.add_pause(connection, name, since=min(began), until=now)
             stops.lift(connection, name)
+            courier.remember(connection)
             audit.note(connection, Entry(by, "resume", destination=name), now=now)
 
-        await self._store.write(work)
-        if courier.standing.pause is pause:
-            courier.standing = Standing()
+        courier.standing = freed = before.freed()  # first, so that no settlement writes the pause down again
+        try:
+            await self._store.write(work)
+        except BaseException:
+            if courier.standing is freed:
+                courier.standing = before
+            raise
         courier.wake()
         self._log.info("destination.resumed", destination=name, reason=f"resumed by {by}")

@@ -230,6 +230,7 @@ def expire_held(connection: Connection, destination: str, *, now: datetime, hold
 
 def add_pause(connection: Connection, destination: str, *, since: datetime, until: datetime) -> None:
     """Let the time that a destination was paused not count to the age of what waited there."""
+    since = min(since, until)  # the clock may have been set back
     began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=literal(since, Instant))
     connection.execute(
         update(deliveries)

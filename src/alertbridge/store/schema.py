@@ -397,3 +397,20 @@ stops = Table(
     Column("reason", Text, nullable=False),
     Column("since", Instant, nullable=False),
 )
+
+# How a destination stands, as far as that outlives a restart: see `standings.Kept`.
+standings = Table(
+    "standings",
+    metadata,
+    Column("destination", Text, primary_key=True),
+    Column("reason", Text),
+    Column("detail", Text),
+    Column("since", Instant),
+    Column("until", Instant),
+    Column("rejected", JSON, nullable=False),
+    Column("requests", Integer),
+    Column("per", Span),
+    Column("burst", Integer),
+    Column("allowed", Integer),
+    Column("taught_at", Instant),
+)

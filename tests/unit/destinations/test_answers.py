@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from alertbridge.destinations.answers import excerpt, interpret, reference, retry_after
+from alertbridge.destinations.answers import excerpt, interpret, reference
+from alertbridge.destinations.quota import retry_after
 from alertbridge.model import Response
 
 NOW = datetime(2025, 9, 22, 11, 15, 0, tzinfo=UTC)

@@ -263,6 +263,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("destination", name=op.f("pk_stops")),
     )
     op.create_table(
+        "standings",
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("since", sa.BigInteger(), nullable=True),
+        sa.Column("until", sa.BigInteger(), nullable=True),
+        sa.Column("rejected", sa.JSON(), nullable=False),
+        sa.Column("requests", sa.Integer(), nullable=True),
+        sa.Column("per", sa.BigInteger(), nullable=True),
+        sa.Column("burst", sa.Integer(), nullable=True),
+        sa.Column("allowed", sa.Integer(), nullable=True),
+        sa.Column("taught_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("destination", name=op.f("pk_standings")),
+    )
+    op.create_table(
         "attempts",
         sa.Column("delivery", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),

@@ -1,0 +1,66 @@
+"""What a courier says of its work: in the log, and to who counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import structlog
+
+from alertbridge.deliver.learning import effective
+from alertbridge.deliver.standing import Standing
+from alertbridge.metrics import Metrics
+from alertbridge.model import DeliveryState
+from alertbridge.store.dispatch import Claim, Result
+
+
+class Report:
+    """Tells of one destination; `clean` takes the secrets out of a text."""
+
+    def __init__(self, *, destination: str, metrics: Metrics, clean: Callable[[str], str]) -> None:
+        self._destination = destination
+        self._metrics = metrics
+        self._clean = clean
+        self._log = structlog.get_logger().bind(destination=destination)
+
+    def settled(self, claim: Claim, result: Result, now: datetime) -> None:
+        """An attempt has ended and is stored."""
+        self._metrics.deliveries.labels(self._destination, claim.action.value, result.outcome).inc()
+        if result.state is DeliveryState.DEAD and result.outcome != "rejected":
+            self._metrics.deliveries.labels(self._destination, claim.action.value, "dead").inc()
+        if result.state is DeliveryState.DELIVERED:
+            self._metrics.end_to_end_seconds.labels(self._destination).observe(
+                (now - claim.received_at).total_seconds()
+            )
+        log = self._log.info if result.state is DeliveryState.DELIVERED else self._log.warning
+        log(
+            "delivery.settled",
+            delivery=claim.id,
+            incident=claim.incident,
+            key=claim.key,
+            action=claim.action.value,
+            attempt=claim.attempt,
+            outcome=result.outcome,
+            state=result.state.value,
+            status=result.status,
+            error=result.error,
+            next_attempt_at=result.next_attempt_at.isoformat() if result.next_attempt_at else None,
+        )
+
+    def stands(self, before: Standing, standing: Standing) -> None:
+        """How the destination stands has changed, or not."""
+        was, obstacle = before.obstacle, standing.obstacle
+        if obstacle is not None and (was is None or was.reason != obstacle.reason):
+            self._log.warning(
+                "destination.paused",
+                reason=obstacle.reason,
+                detail=self._clean(obstacle.detail),
+                until=obstacle.until.isoformat(),
+            )
+        if obstacle is None and was is not None:
+            self._log.info("destination.resumed", reason=was.reason)
+        lesson = standing.lesson
+        if lesson is not None and lesson != before.lesson:
+            known = effective(lesson.limit, before.lesson, lesson.since).requests
+            if lesson.allowed < known:
+                self._log.warning("rate_limit.lowered", requests=lesson.allowed, before=known)
