@@ -42,6 +42,20 @@ def database_path(url: str, state_directory: str | None = None) -> Path:
     return Path(state_directory, path) if state_directory and not path.is_absolute() else path
 
 
+def free_bytes(path: Path) -> int:
+    """What an unprivileged user may still write to the filesystem that the database at `path` lies on."""
+    told = os.statvfs(path.parent)
+    return told.f_bavail * told.f_frsize
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def writing_engine(path: Path) -> Engine:
     """An engine of exactly one connection, on which every transaction takes the write lock when it begins."""
     engine = create_engine(

@@ -41,14 +41,21 @@ class Store:
         self._reading = reading
 
     @classmethod
-    async def open(cls, path: Path, *, accepted: Callable[[], None] = lambda: None) -> Store:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        accepted: Callable[[], None] = lambda: None,
+        full: Callable[[], None] = lambda: None,
+    ) -> Store:
         """Lock, open and migrate the database at `path`, making it if it is not there.
 
-        `accepted` is called whenever events have come onto the disk, many of them together.
+        `accepted` is called whenever events have come onto the disk, many of them together; `full` whenever something
+        could not be written for want of room.
         Raises StoreLocked if another daemon holds it, StoreError if it cannot be used.
         """
         held = engine.lock(path)
-        writer = Writer(engine=engine.writing_engine(path), appended=accepted)
+        writer = Writer(engine=engine.writing_engine(path), appended=accepted, full=full)
         try:
             revisions = await writer.open(migrate)
         except Exception as error:
@@ -67,13 +74,23 @@ class Store:
         """How many requests and works wait to be written."""
         return self._writer.queued
 
+    def sizes(self) -> dict[str, int]:
+        """The bytes that the database and its write-ahead log take on disk."""
+        log = self.path.with_name(self.path.name + "-wal")
+        return {name: engine.size_of(path) for name, path in (("database", self.path), ("wal", log))}
+
+    def free_bytes(self) -> int:
+        """The bytes that are free on the filesystem of the database."""
+        return engine.free_bytes(self.path)
+
     def accept(self, event: Event) -> asyncio.Future[None]:
         """Done once `event` is on disk; StoreFull when there is no room. Cancelling it does not take the event back."""
-        return self._writer.append(inbox.row(event, EventOutcome.RECEIVED))
+        return self._writer.append(inbox.row(event, EventOutcome.RECEIVED), size=len(event.body))
 
     async def keep_malformed(self, event: Event, problem: str) -> None:
         """Keep a refused body for inspection."""
-        await self._writer.append(inbox.row(event, EventOutcome.MALFORMED, problem))
+        row = inbox.row(event, EventOutcome.MALFORMED, problem)
+        await self._writer.append(row, size=len(event.body))
 
     async def write(
         self, work: Callable[[Connection], T], *, committed: Callable[[T], None] = lambda _result: None
