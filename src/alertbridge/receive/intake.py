@@ -155,7 +155,9 @@ class Intake:
         sentences = {
             Shortage.EVENTS: f"{waiting} events wait to be decided (storage.inbox.events: {limits.events})",
             Shortage.BYTES: f"{_mib(size)} of events wait to be decided (storage.inbox.bytes: {_mib(limits.bytes)})",
-            Shortage.DISK: f"{_mib(free)} of disk are free, and {_mib(needed)} are kept to finish what was accepted"
+            Shortage.DISK: f"the disk says that it is full, with {_mib(free)} free"
+            if full
+            else f"{_mib(free)} of disk are free, and {_mib(needed)} are kept to finish what was accepted"
             f" (storage.min_free: {_mib(limits.min_free)})",
         }
         for shortage in before ^ self._over:

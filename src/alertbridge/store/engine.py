@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -33,6 +34,7 @@ _PASSING = {
     sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_PROTOCOL,
 }
+_NO_ROOM_FOR_INDEX = sqlite3.SQLITE_IOERR_SHMSIZE  # the index of the log grows with it, on the same disk
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -136,10 +138,9 @@ def lock(path: Path) -> IO[str]:
         raise StoreLocked(
             f"{path}: another alertbridge (pid {holder}) works on this database; stop it, or set another storage.url"
         ) from error
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
+    with suppress(OSError):  # on a full disk a second daemon is told no pid
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
     return file
 
 
@@ -148,9 +149,10 @@ def translate(error: Exception) -> StoreError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFull("the disk is full")
+    extended = getattr(cause, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == _NO_ROOM_FOR_INDEX:
+        return StoreFull("the disk that holds the database is full")
     if code in _BROKEN:
         return StoreBroken(f"the database cannot be trusted any more: {cause}")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
