@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -19,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from alertbridge.errors import StoreBroken, StoreError, StoreFull
 from alertbridge.store.engine import translate
+from alertbridge.store.log import Log
 
 T = TypeVar("T")
 Row = tuple[object, ...]
@@ -62,9 +64,15 @@ class Writer:
     """
 
     def __init__(
-        self, *, engine: Engine, appended: Callable[[], None], full: Callable[[], None] = lambda: None
+        self,
+        *,
+        path: Path,
+        engine: Engine,
+        appended: Callable[[], None],
+        full: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine = engine
+        self._log = Log(path)
         self._appended = appended
         self._full = full
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
@@ -175,14 +183,15 @@ class Writer:
         try:
             if not asks and len(rows) <= _ROWS_AT_ONCE:
                 _insert(_driver(self._connection), rows)  # alone, a statement is a transaction
-                return
-            with self._connection.begin():
-                if rows:
-                    _insert(_driver(self._connection), rows)
-                for ask in asks:
-                    ask.result = ask.work(self._connection)
+            else:
+                with self._connection.begin():
+                    if rows:
+                        _insert(_driver(self._connection), rows)
+                    for ask in asks:
+                        ask.result = ask.work(self._connection)
             for ask in asks:
                 ask.committed(ask.result)
+            self._log.keep_short(_driver(self._connection))
         except (sqlite3.Error, SQLAlchemyError) as error:
             known = translate(error)
             if known is None:
