@@ -64,6 +64,7 @@ from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _FORGE_TIMEOUT = timedelta(seconds=10)
+_BREATH = timedelta(milliseconds=20)
 
 
 class App:
@@ -231,6 +232,8 @@ class App:
             clock=self._clock,
             window=longest_look_back(settings),
             blamable=settings.deployments.max_age,
+            short_of_disk=lambda: self._intake.short_of_disk,
+            breath=_BREATH,
         )
         self._teller = Teller(
             store=self._store,

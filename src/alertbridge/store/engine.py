@@ -93,6 +93,7 @@ def writing_engine(path: Path) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            "auto_vacuum=INCREMENTAL",  # heeded by a new database only, and before anything else
             "journal_mode=WAL",
             "synchronous=FULL",
             f"busy_timeout={BUSY_TIMEOUT}",

@@ -165,6 +165,8 @@ Index(
     postgresql_where=_reopenable,
 )
 Index("ix_incidents_key", incidents.c.key)
+CLOSED = incidents.c.closed_at.is_not(None)
+Index("ix_incidents_closed", incidents.c.closed_at, sqlite_where=CLOSED, postgresql_where=CLOSED)
 
 members = Table(
     "members",
@@ -191,6 +193,9 @@ alerts = Table(
     Column("ends_at", Instant),
     Column("last_seen", Instant, nullable=False),
 )
+
+QUIET = alerts.c.firing.is_(False)
+Index("ix_alerts_quiet", alerts.c.last_seen, sqlite_where=QUIET, postgresql_where=QUIET)
 
 doubts = Table(
     "doubts",
