@@ -8,16 +8,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 from structlog.testing import capture_logs
 
 from alertbridge.clock import SystemClock
 from alertbridge.model import Event
 from alertbridge.operate.pruner import Pruner
 from alertbridge.store import space
-from alertbridge.store.schema import to_microseconds
 from alertbridge.store.store import Store
-from tests.support.clock import NOON, ManualClock
+from tests.support import old_rows
+from tests.support.clock import ManualClock
 from tests.support.stock import DAY, MINUTE, Stock
 
 MIB = 2**20
@@ -88,44 +88,11 @@ async def test_under_steady_load_the_database_stays_as_large_as_it_was(stock: St
     assert max(sizes[4:]) <= 1.1 * sizes[3], sizes
 
 
-def _old_rows(connection: Connection, number: int) -> None:
-    numbers = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :number) "
-    at = to_microseconds(NOON)
-    statements = [
-        (
-            "INSERT INTO events (id, source, received_at, body, outcome) "
-            f"{numbers} SELECT 'e' || i, 'prod', {at} + i, zeroblob(300), 'decided' FROM n"
-        ),
-        (
-            "INSERT INTO alerts (source, fingerprint, firing, starts_at, last_seen) "
-            f"{numbers} SELECT 'prod', 'f' || i, 0, {at}, {at} + i FROM n"
-        ),
-        (
-            "INSERT INTO incidents (id, destination, reporting, key, rule, rules_hash, severity, peak, opened_at, closed_at,"
-            " service, resend, reopen_window, min_duration, content, inferred) "
-            f"{numbers} SELECT 'i' || i, 'elven', 'lifecycle', 'k' || i, 'r', 'h', 1, 1, {at}, {at} + i,"
-            " '', 'never', 0, 0, '{}', 0 FROM n"
-        ),
-        (
-            "INSERT INTO deliveries (id, incident, destination, key, action, rules_hash, severity, state, payload, missing,"
-            " received_at, created_at, settled_at) "
-            f"{numbers} SELECT 'd' || i, 'i' || i, 'elven', 'k' || i, 'alarmed', 'h', 1, 'delivered', '{{}}', '[]',"
-            f" {at}, {at}, {at} + i FROM n"
-        ),
-        (
-            "INSERT INTO attempts (delivery, number, destination, key, action, started_at, finished_at, outcome) "
-            f"{numbers} SELECT 'd' || i, 1, 'elven', 'k' || i, 'alarmed', {at}, {at}, 'delivered' FROM n"
-        ),
-    ]
-    for statement in statements:
-        connection.execute(text(statement), {"number": number})
-
-
 @pytest.mark.parametrize("number", [4_000])
 async def test_a_backlog_of_old_rows_goes_while_webhooks_are_answered_as_ever(
     stock: Stock, number: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await stock.store.write(lambda connection: _old_rows(connection, number))
+    await stock.store.write(lambda connection: old_rows.fill(connection, number))
     clock = SystemClock()
     held: list[float] = []
     write = stock.store._writer._commit

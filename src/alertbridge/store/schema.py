@@ -202,9 +202,10 @@ doubts = Table(
     metadata,
     Column("source", Text, primary_key=True),
     Column("fingerprint", Text, primary_key=True),
-    Column("due_at", Instant, nullable=False, index=True),
+    Column("due_at", Instant, nullable=False),
     Column("alert", JSON, nullable=False),
 )
+Index("ix_doubts_due", doubts.c.due_at, doubts.c.source, doubts.c.fingerprint)
 
 deliveries = Table(
     "deliveries",

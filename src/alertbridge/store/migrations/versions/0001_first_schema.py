@@ -127,7 +127,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_doubts")),
     )
     with op.batch_alter_table("doubts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_doubts_due_at"), ["due_at"], unique=False)
+        batch_op.create_index("ix_doubts_due", ["due_at", "source", "fingerprint"], unique=False)
 
     op.create_table(
         "events",
