@@ -47,6 +47,7 @@ from alertbridge.parts import (
     endpoints,
     expected_repeats,
     forges,
+    intake,
     longest_look_back,
     pings,
     present,
@@ -58,12 +59,13 @@ from alertbridge.receive.routes import Receiver
 from alertbridge.reconcile.expirer import Expirer
 from alertbridge.reconcile.reconciler import Reconciler
 from alertbridge.reconcile.reconcilers import Reconcilers, opened
-from alertbridge.store import rule_sets, stranded
+from alertbridge.store import inbox, rule_sets, stranded
 from alertbridge.store.engine import database_path
 from alertbridge.store.store import Store
 from alertbridge.store.stranded import Stranded
 
 _FORGE_TIMEOUT = timedelta(seconds=10)
+_BREATH = timedelta(milliseconds=20)
 
 
 class App:
@@ -92,7 +94,10 @@ class App:
         self._redactor.learn(configuration.secrets)
         self._path = database_path(configuration.settings.storage.url, state_directory)
         self._loops = Loops()
-        self._health = Health(dead=self._loops.dead)
+        self._intake = intake(
+            configuration.settings.storage, path=self._path, clock=clock, metrics=self.metrics
+        )
+        self._health = Health(dead=self._loops.dead, short_of=lambda: self._intake.short_of)
         self._news = ReloadNews(
             metrics=self.metrics, health=self._health, clock=clock, clean=self._redactor.clean
         )
@@ -109,9 +114,10 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path, accepted=self._wake_decider)
+        self._store = await Store.open(self._path, accepted=self._wake_decider, full=self._intake.full)
         self._loops.begin("writer", self._store.run())
         await recover(self._store, configuration=self.configuration, clock=self._clock)
+        self._intake.begin(await self._store.read(inbox.backlog))
         self._make_parts(settings)
         self._runner = await listen(
             self._routes(settings), settings.server, short_cut=self._receiver.short_cut
@@ -203,6 +209,7 @@ class App:
             beat=self._watchman.hear,
             ended=self._watchman.hear_end,
             decided=self._reconcilers.heed,
+            worked_off=self._intake.forget,
         )
         self._pinger = Pinger(
             store=self._store,
@@ -227,6 +234,8 @@ class App:
             clock=self._clock,
             window=longest_look_back(settings),
             blamable=settings.deployments.max_age,
+            short_of_disk=lambda: self._intake.short_of_disk,
+            breath=_BREATH,
         )
         self._teller = Teller(
             store=self._store,
@@ -259,6 +268,7 @@ class App:
             max_body=settings.server.max_body,
             accept=self._accept,
             keep_malformed=self._store.keep_malformed,
+            intake=self._intake,
             new_id=self._new_id,
             clock=self._clock,
             metrics=self.metrics,
@@ -298,6 +308,7 @@ class App:
             max_body=settings.server.max_body,
             teller=self._teller,
             guard=self._desk.guard,
+            intake=self._intake,
             clock=self._clock,
             metrics=self.metrics,
         )
@@ -332,11 +343,13 @@ class App:
         return made
 
     async def _accept(self, event: Event, said: Notification) -> None:
+        self._intake.expect(event)
         self._decider.expect(event, said)
         try:
             await self._store.accept(event)
         except Exception:
             self._decider.forget(event)
+            self._intake.forget((event,))
             raise
 
     async def _reload(self, *, force: bool) -> Reloaded:

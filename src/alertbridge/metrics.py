@@ -120,6 +120,14 @@ class Metrics:
             ("source", "peer"),
         )
         self.inbox = gauge("inbox", "Accepted request bodies that are not decided yet.")
+        self.inbox_bytes = gauge("inbox_bytes", "Their size, and that of those being written.")
+        self.refusing = gauge(
+            "refusing", "1 while webhooks are answered with 503 for want of this, else 0.", ("reason",)
+        )
+        self.storage_bytes = gauge("storage_bytes", "Size of the files of the database.", ("file",))
+        self.storage_free_bytes = gauge(
+            "storage_free_bytes", "What is free on the filesystem of the database."
+        )
         self.clock_ahead_seconds = gauge(
             "clock_ahead_seconds", "How far the daemon's clock is ahead of the machine's, which was set back."
         )

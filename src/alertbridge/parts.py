@@ -5,13 +5,14 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from alertbridge.clock import Clock
 from alertbridge.config.destination_settings import DestinationSettings, ElvenSettings, HivelSettings
 from alertbridge.config.load import Configuration
 from alertbridge.config.reconcile_settings import PeerAuthSettings, ReconcileSettings
-from alertbridge.config.settings import Settings
+from alertbridge.config.settings import Settings, StorageSettings
 from alertbridge.config.source_settings import AuthSettings
 from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.budget import RateLimit
@@ -30,11 +31,13 @@ from alertbridge.model import Secret
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.deployments import Doors
+from alertbridge.receive.intake import Intake, Limits
 from alertbridge.receive.routes import Endpoint
 from alertbridge.reconcile.judge import Suppressed
 from alertbridge.reconcile.peers import Access, Peers
 from alertbridge.reconcile.reconciler import Pace, Reconciler
 from alertbridge.sources.alertmanager import Alertmanager
+from alertbridge.store.engine import free_bytes
 from alertbridge.store.store import Store
 
 
@@ -102,6 +105,16 @@ def endpoints(settings: Settings) -> dict[str, Endpoint]:
         )
         for name, one in settings.sources.items()
     }
+
+
+def intake(settings: StorageSettings, *, path: Path, clock: Clock, metrics: Metrics) -> Intake:
+    """What says whether there is room for new work, on the filesystem of the database at `path`."""
+    return Intake(
+        limits=Limits(settings.inbox.events, settings.inbox.bytes, settings.min_free),
+        free=partial(free_bytes, path),
+        clock=clock,
+        metrics=metrics,
+    )
 
 
 def destination(name: str, settings: DestinationSettings) -> Destination:

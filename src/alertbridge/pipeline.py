@@ -48,6 +48,7 @@ _MOST_BYTES = 8 * 1024 * 1024
 _POSTPONED = timedelta(hours=1)
 _MOST_AT_HAND = 1000  # events
 _SMALL = 50  # alerts
+_SMALL_BODY = 32 * 1024  # bytes
 _CONCLUDED = Alertmanager()  # what reads an event that nobody sent, whatever its source is
 _IDLE = timedelta(seconds=30)
 _AGAIN = timedelta(seconds=1)
@@ -91,7 +92,8 @@ class Bridge:
 class Decider:
     """Turns accepted events into incidents and deliveries.
 
-    `posted` is told when there is something to send, `decided` of every batch that is on disk.
+    `posted` is told when there is something to send, `decided` of every batch that is on disk, `worked_off` of the events
+    that need not be decided any more.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Decider:
         beat: Callable[[Iterable[str], datetime], None] = lambda _names, _at: None,
         ended: Callable[[str, datetime], None] = lambda _name, _at: None,
         decided: Callable[[Sequence[Decision]], None] = lambda _decisions: None,
+        worked_off: Callable[[Iterable[Event]], None] = lambda _events: None,
     ) -> None:
         self.bridge = bridge
         self._beat = beat
@@ -116,6 +119,7 @@ class Decider:
         self._chronicle = chronicle
         self._posted = posted
         self._tell = decided
+        self._worked_off = worked_off
         self._wake = asyncio.Event()
         self._closing = False
         self._at_hand: dict[str, Event] = {}
@@ -124,7 +128,8 @@ class Decider:
 
     def expect(self, event: Event, said: Notification) -> None:
         """An event is about to be stored, and perhaps decided in the same transaction: keep what it says at hand."""
-        if len(said.alerts) <= _SMALL and len(self._at_hand) < _MOST_AT_HAND:
+        small = len(said.alerts) <= _SMALL and len(event.body) <= _SMALL_BODY
+        if small and len(self._at_hand) < _MOST_AT_HAND:
             self._at_hand[event.id] = event
             self._said[event.id] = said
 
@@ -268,11 +273,13 @@ class Decider:
         if isinstance(blamed, AlertId):
             self._chronicle.doubt_failed(blamed, reason, None if known else error)
             return 1
+        self._worked_off(blamed)
         for event in blamed:
             self._chronicle.failed(event, reason, None if known else error)
         return len(blamed)
 
     def _report(self, decisions: list[Decision]) -> None:
+        self._worked_off(decision.input.event for decision in decisions if decision.input.event)
         self._chronicle.decided(decisions)
         if any(decision.changes.announcements for decision in decisions):
             self._posted()

@@ -9,6 +9,8 @@ import structlog
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from alertbridge.errors import StoreError
+
 _SET_BY_THE_ANSWER = {hdrs.CONTENT_TYPE, hdrs.CONTENT_LENGTH}
 
 
@@ -31,6 +33,10 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         return _said_by_aiohttp(request, error)
+    except StoreError as error:
+        log = structlog.get_logger()
+        log.warning("request.unanswered", method=request.method, path=request.path, error=str(error))
+        return problem(503, "Storage unavailable", str(error))
     except Exception as error:
         if isinstance(error, ConnectionError) and _is_gone(request):
             raise  # aiohttp drops the connection without a word

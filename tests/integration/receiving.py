@@ -19,11 +19,13 @@ from alertbridge.model import Event, Notification, Secret
 from alertbridge.operate.port import pass_router
 from alertbridge.problems import problem_middleware
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
+from alertbridge.receive.intake import Intake, Limits
 from alertbridge.receive.routes import Endpoint, Receiver
 from alertbridge.sources.alertmanager import Alertmanager
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC)
 LIMIT = 4096
+AMPLE = Limits(events=1000, bytes=2**20, min_free=2**20)
 PROD = "/v1/sources/prod"
 EMPTY = b'{"alerts": []}'
 ENDPOINTS: dict[str, tuple[Authentication | None, list[str]]] = {
@@ -79,6 +81,8 @@ class Bridge:
     committing: asyncio.Event = field(default_factory=asyncio.Event)
     open_gate: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
+    limits: Limits = AMPLE
+    free: int = 2**40
 
     def __post_init__(self) -> None:
         self.open_gate.set()
@@ -91,6 +95,9 @@ class Bridge:
             max_body=LIMIT,
             accept=self.accept,
             keep_malformed=self.keep_malformed,
+            intake=Intake(
+                limits=self.limits, free=lambda: self.free, clock=StillClock(), metrics=self.metrics
+            ),
             new_id=lambda: f"E{next(ids)}",
             clock=StillClock(),
             metrics=self.metrics,

@@ -88,6 +88,40 @@ async def test_a_body_that_is_still_coming_when_the_receiver_closes_is_not_taken
     writer.close()
 
 
+@pytest.mark.parametrize("name", ["prod", "signed"])
+async def test_without_room_nothing_is_taken_nor_kept_nor_the_body_waited_for(
+    bridge: Bridge, name: str
+) -> None:
+    bridge.free = 0
+    answered = await bridge.post(f"/v1/sources/{name}", b"[", Content_Length="2")
+
+    assert (answered.status, answered.headers["retry-after"]) == (503, "5")
+    assert answered.problem()["title"] == "Storage full"
+    assert "storage.min_free" in answered.problem()["detail"]
+    assert (bridge.accepted, bridge.malformed) == ([], [])
+    assert bridge.counted(name, "refused") == 1
+    bridge.free = 2**40
+    assert (await bridge.post()).status == 202
+
+
+async def test_who_may_not_post_does_not_hear_of_the_room(bridge: Bridge) -> None:
+    bridge.free = 0
+
+    assert (await bridge.post("/v1/sources/bearer")).status == 401
+
+
+async def test_a_body_that_is_still_coming_when_room_runs_out_is_not_taken(bridge: Bridge) -> None:
+    reader, writer = await bridge.connect()
+    writer.write(request(PROD, EMPTY[:5], Content_Length=str(len(EMPTY)), Expect="100-continue"))
+    await reader.readuntil(b"100 Continue\r\n\r\n")
+    bridge.free = 0
+    writer.write(EMPTY[5:])
+
+    assert (await answer(reader)).status == 503
+    assert bridge.accepted == []
+    writer.close()
+
+
 async def test_a_client_that_leaves_before_its_end_has_said_nothing(bridge: Bridge) -> None:
     with capture_logs() as logs:
         _, writer = await bridge.connect()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from alertbridge.errors import StoreError, StoreFull, StoreLocked
+from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
 from alertbridge.model import Event, EventOutcome
 from alertbridge.store import inbox, migrate
+from alertbridge.store.engine import lock, translate
 from alertbridge.store.schema import metadata, to_microseconds
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
@@ -161,6 +164,35 @@ async def test_a_full_disk_is_said_and_passes(store: Store) -> None:
     await store.write(lambda connection: limit(connection, 1_000_000))
     await store.accept(big)
     assert await stored(store) == ["E99999"]
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_FULL, StoreFull),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, StoreFull),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreBroken),
+        (sqlite3.SQLITE_IOERR_FSYNC, StoreBroken),
+    ],
+)
+def test_no_room_passes_and_a_failing_disk_does_not(code: int, kind: type[StoreError]) -> None:
+    error = sqlite3.OperationalError("as the driver says it")
+    error.sqlite_errorcode = code
+    assert type(translate(error)) is kind
+
+
+def test_a_lock_is_held_although_the_pid_finds_no_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", no_room)
+        held = lock(tmp_path / "a.db")
+    with pytest.raises(StoreLocked):
+        lock(tmp_path / "a.db")
+    held.close()
 
 
 async def test_a_database_that_somebody_else_locks_passes_and_is_no_fault_of_the_work(store: Store) -> None:

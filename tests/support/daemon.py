@@ -108,14 +108,19 @@ class Daemon:
         """Ask it to end and return its exit code."""
         return self._end(signal.SIGTERM)
 
-    def _end(self, how: signal.Signals) -> int:
+    def wait(self) -> int:
+        """Return its exit code once it has ended by itself."""
         assert self._process is not None
         assert self._stderr is not None
-        self._process.send_signal(how)
         code = self._process.wait(timeout=30)
         self._stderr.close()
         self._process = None
         return code
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self.wait()
 
     def end_if_running(self) -> None:
         if self._process is not None and self._process.poll() is None:

@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from structlog.testing import capture_logs
 
+from alertbridge.errors import StoreError
 from alertbridge.problems import problem, problem_middleware
 
 
@@ -110,3 +111,11 @@ async def test_an_error_is_logged_also_when_the_client_went_away() -> None:
     with capture_logs() as logs:
         await answer(RuntimeError(), client_is_gone=True)
     assert len(logs) == 1
+
+
+async def test_a_database_that_cannot_be_asked_is_no_internal_error() -> None:
+    with capture_logs() as logs:
+        response = await answer(StoreError("reading took longer than 10 s"))
+
+    assert (told(response)["status"], told(response)["detail"]) == (503, "reading took longer than 10 s")
+    assert [(log["event"], log["path"]) for log in logs] == [("request.unanswered", "/some/where")]

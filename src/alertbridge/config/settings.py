@@ -24,7 +24,17 @@ from alertbridge.config.section import SecretText, Section
 from alertbridge.config.source_settings import SourceSettings
 from alertbridge.config.trial_settings import Tests
 from alertbridge.config.units import Size
-from alertbridge.config.values import Level, Name, ReadableFile, Span, Switch, TemplateName, Text, one_of
+from alertbridge.config.values import (
+    Count,
+    Level,
+    Name,
+    ReadableFile,
+    Span,
+    Switch,
+    TemplateName,
+    Text,
+    one_of,
+)
 from alertbridge.model import Severity
 from alertbridge.rules.heartbeat import SELF
 
@@ -152,6 +162,17 @@ def _database(value: str) -> str:
     return value
 
 
+class InboxSettings(Section):
+    """How much may wait to be decided. Beyond it webhooks are answered with 503, until four fifths of it are left."""
+
+    events: Count = Field(100_000, description="Request bodies that are not decided yet.", examples=[100_000])
+    bytes: Size = Field(
+        256 * 2**20,
+        description="Their size; and that of the bodies that are being received.",
+        examples=["256MiB"],
+    )
+
+
 class StorageSettings(Section):
     """The database that everything accepted is kept in."""
 
@@ -164,6 +185,16 @@ class StorageSettings(Section):
         default_factory=RetentionSettings,
         description="How long what is finished is kept.",
         examples=[{"events": "3d", "deliveries": "30d"}],
+    )
+    min_free: Size = Field(
+        256 * 2**20,
+        description="Free space of the database's filesystem that is kept to finish what was accepted, beside what the undecided events need: with less, webhooks are answered with 503.",
+        examples=["256MiB"],
+    )
+    inbox: InboxSettings = Field(
+        default_factory=InboxSettings,
+        description="How much may wait to be decided.",
+        examples=[{"events": 100_000, "bytes": "256MiB"}],
     )
 
 

@@ -16,10 +16,14 @@ _DRAINING = "the daemon is draining: it takes nothing new and finishes what it h
 
 
 class Health:
-    """Answers probes. `dead` names the loops that have ended though they should go on; not ready at first."""
+    """Answers probes; not ready at first.
 
-    def __init__(self, *, dead: Callable[[], Sequence[str]]) -> None:
+    `dead` names the loops that have ended though they should go on; `short_of` says why new work is refused now, if so.
+    """
+
+    def __init__(self, *, dead: Callable[[], Sequence[str]], short_of: Callable[[], str] = str) -> None:
         self._dead = dead
+        self._short_of = short_of
         self._unready = _STARTING
         self._remark = ""
 
@@ -56,4 +60,6 @@ class Health:
     async def _answer_ready(self, _request: web.Request) -> web.Response:
         if self._unready:
             return problem(503, "Not ready", self._unready)
+        if short_of := self._short_of():
+            return problem(503, "Not ready", f"nothing new is taken: {short_of}")
         return web.Response(text="ready\n" + self._remark)

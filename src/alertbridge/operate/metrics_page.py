@@ -54,6 +54,8 @@ class MetricsPage:
         async with self._turn:  # the gauges stay as one request has set them until they are written down
             couriers = dict(self._couriers)  # a reload may come between
             self._set(await survey(self._store, couriers), couriers)
+            _replace(self._metrics.storage_bytes, _keyed(self._store.sizes()))
+            self._metrics.storage_free_bytes.set(self._store.free_bytes())
             _replace(self._metrics.alerts_stale, _keyed(await self._count_stale()))
             held = await self._store.read(heartbeats.count_held)
             _replace(self._metrics.resolves_held, _keyed(dict.fromkeys(self._pulses(), 0) | held))

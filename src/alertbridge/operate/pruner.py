@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
+from sqlalchemy import Connection
 
 from alertbridge.clock import Clock, rest
 from alertbridge.errors import StoreBroken, StoreError
-from alertbridge.store import retention
+from alertbridge.store import retention, space
 from alertbridge.store.retention import Batch, Kind
 from alertbridge.store.store import Store
 
 _EVERY = timedelta(minutes=10)
+_MOST_AT_ONCE = 0.05  # seconds that the writer is kept busy
 
 
 class Pruner:
@@ -21,7 +25,9 @@ class Pruner:
 
     A rule set goes when nothing names it and twenty others were loaded after it. Nothing that still has something to do is ever deleted. `window` is how far back any rate limit or key interval
     looks: the attempts it counts are kept that long, however short `deliveries` is; and deployments as long as an
-    incident may be laid to them, which is `blamable`.
+    incident may be laid to them, which is `blamable`. Then the database gives back the space that it will hardly need
+    again, and all that it does not use while the disk is short of space. `breath` is how long others have the writer to
+    themselves after each step.
     """
 
     def __init__(
@@ -33,6 +39,8 @@ class Pruner:
         clock: Clock,
         window: timedelta = timedelta(0),
         blamable: timedelta = timedelta(0),
+        short_of_disk: Callable[[], bool] = lambda: False,
+        breath: timedelta = timedelta(0),
     ) -> None:
         self.window = window
         self.blamable = blamable
@@ -40,6 +48,8 @@ class Pruner:
         self._events = events
         self._deliveries = deliveries
         self._clock = clock
+        self._short_of_disk = short_of_disk
+        self._breath = breath
         self._stop = asyncio.Event()
         self._log = structlog.get_logger().bind()
 
@@ -73,6 +83,7 @@ class Pruner:
         counts = {name: await self._prune(kind, now - age) for name, (kind, age) in ages.items()}
         if any(counts.values()):
             self._log.info("retention.pruned", **counts)
+        await self._give_back()
         return counts
 
     async def _prune(self, kind: Kind, before: datetime) -> int:
@@ -91,6 +102,25 @@ class Pruner:
         return total
 
     async def _remove(self, kind: Kind, batch: Batch, before: datetime) -> int:
-        return await self._store.write(
-            lambda connection: retention.remove(connection, kind, batch, before=before)
-        )
+        def work(connection: Connection) -> int:
+            until = self._clock.monotonic() + _MOST_AT_ONCE
+            return retention.remove(
+                connection, kind, batch, before=before, enough=lambda: self._clock.monotonic() >= until
+            )
+
+        removed = await self._store.write(work)
+        await self._clock.sleep(self._breath)
+        return removed
+
+    async def _give_back(self) -> None:
+        """Make the database smaller, step by step, until no more of it is empty than it will soon need again."""
+        given_back = 0
+        while not self._stop.is_set():
+            room = await self._store.read(space.look)
+            pages = room.to_give_back(everything=self._short_of_disk())
+            if not pages or not await self._store.write(partial(space.give_back, pages=pages)):
+                break
+            given_back += pages * room.page
+            await self._clock.sleep(self._breath)
+        if given_back:
+            self._log.info("storage.shrunk", bytes=given_back)

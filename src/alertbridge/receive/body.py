@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -14,8 +15,8 @@ _MOST_MEMBERS = 64  # each further member copies the rest of the body once more
 _ENCODING_SHOWN = 40  # characters
 
 
-async def read_body(request: web.Request, *, limit: int) -> bytes:
-    """The body as it was sent, which a signature is computed from.
+async def read_body(request: web.Request, *, limit: int, grow: Callable[[int], None]) -> bytes:
+    """The body as it was sent, which a signature is computed from; `grow` gets the size of each piece as it comes.
 
     The server must leave `Content-Encoding` alone (`auto_decompress=False`).
 
@@ -32,6 +33,7 @@ async def read_body(request: web.Request, *, limit: int) -> bytes:
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
+            grow(len(chunk))
             chunks.append(chunk)
     except (ConnectionError, web.RequestPayloadError) as error:
         raise Refused(400, "Incomplete body", "the body broke off before its end") from error

@@ -23,6 +23,7 @@ from alertbridge.model import Secret
 from alertbridge.problems import problem
 from alertbridge.receive.authentication import Authentication, Hmac, allows, challenge
 from alertbridge.receive.body import decode_body, read_body
+from alertbridge.receive.intake import Intake
 from alertbridge.receive.refusal import Refused
 
 _LARGEST_TOLD = 64 * 1024  # bytes
@@ -59,12 +60,21 @@ class DeploymentReceiver:
     """Answers those who tell of deployments. `doors` may be set anew. Bodies are never logged."""
 
     def __init__(
-        self, *, doors: Doors, max_body: int, teller: Teller, guard: Guard, clock: Clock, metrics: Metrics
+        self,
+        *,
+        doors: Doors,
+        max_body: int,
+        teller: Teller,
+        guard: Guard,
+        intake: Intake,
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self.doors = doors
         self._max_body = max_body
         self._teller = teller
         self._guard = guard
+        self._intake = intake
         self._clock = clock
         self._counted = metrics.deployments
         self._log = structlog.get_logger().bind()
@@ -104,14 +114,14 @@ class DeploymentReceiver:
         if not isinstance(authentication, Hmac):
             _demand(authentication, request, b"")
             return await self._take_told(request)
-        sent = await read_body(request, limit=min(_LARGEST_TOLD, self._max_body))
+        sent = await self._read(request, min(_LARGEST_TOLD, self._max_body))
         _demand(authentication, request, sent)
         return await self._take_told(request, sent)
 
     async def _take_told(self, request: web.Request, sent: bytes | None = None) -> web.StreamResponse:
         limit = min(_LARGEST_TOLD, self._max_body)
         if sent is None:
-            sent = await read_body(request, limit=limit)
+            sent = await self._read(request, limit)
         return await self._take(
             "ci", request, sent, limit, lambda body: told.deployment(body, received_at=self._clock.now())
         )
@@ -120,7 +130,7 @@ class DeploymentReceiver:
         secret = self.doors.github
         if secret is None:
             raise _not_configured("github", "secret_file")
-        sent = await read_body(request, limit=self._max_body)
+        sent = await self._read(request, self._max_body)
         _demand(Hmac("X-Hub-Signature-256", secret), request, sent)
         if request.content_type == "application/x-www-form-urlencoded":
             detail = "choose application/json as the content type of the webhook"
@@ -137,8 +147,13 @@ class DeploymentReceiver:
         given = request.headers.get("X-Gitlab-Token", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, token.reveal().encode()):
             raise Refused(401, "Unauthorized", "the header X-Gitlab-Token is missing or wrong")
-        sent = await read_body(request, limit=self._max_body)
+        sent = await self._read(request, self._max_body)
         return await self._take("gitlab", request, sent, self._max_body, gitlab.understand)
+
+    async def _read(self, request: web.Request, limit: int) -> bytes:
+        self._intake.refuse_if_short()
+        with self._intake.reading() as grow:
+            return await read_body(request, limit=limit, grow=grow)
 
     async def _take(
         self, sender: str, request: web.Request, sent: bytes, limit: int, understand: Callable[[bytes], _Word]

@@ -26,6 +26,7 @@ from alertbridge.receive.authentication import (
     comes_from,
 )
 from alertbridge.receive.body import decode_body, read_body
+from alertbridge.receive.intake import Intake
 from alertbridge.receive.refusal import Refused
 from alertbridge.sources import Source
 
@@ -51,7 +52,7 @@ class Receiver:
 
     `accept` takes an event and what it says, and returns when it is committed; if it is cancelled, the commit stands.
     `keep_malformed` stores one that was refused, with the reason.
-    `endpoints` is looked at anew for each request. Bodies are never logged.
+    `endpoints` is looked at anew for each request; `intake` says whether there is room for it. Bodies are never logged.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Receiver:
         max_body: int,
         accept: Callable[[Event, Notification], Awaitable[None]],
         keep_malformed: Callable[[Event, str], Awaitable[None]],
+        intake: Intake,
         new_id: Callable[[], str],
         clock: Clock,
         metrics: Metrics,
@@ -69,6 +71,7 @@ class Receiver:
         self._max_body = max_body
         self._accept = accept
         self._keep_malformed = keep_malformed
+        self._intake = intake
         self._new_id = new_id
         self._clock = clock
         self._tally = _Tally(metrics)
@@ -113,11 +116,13 @@ class Receiver:
             raise Refused(403, "Forbidden", "this address is not among the source's `allow_from`")
         if not isinstance(endpoint.authentication, Hmac):
             _authenticate(endpoint, request, b"")
+        self._intake.refuse_if_short()
         return endpoint
 
     async def _take(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
         """Read, check and commit the body."""
-        sent = await read_body(request, limit=self._max_body)
+        with self._intake.reading() as grow:
+            sent = await read_body(request, limit=self._max_body, grow=grow)
         if isinstance(endpoint.authentication, Hmac):
             _authenticate(endpoint, request, sent)
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "")
@@ -131,6 +136,7 @@ class Receiver:
         self._refuse_if_closed()
         if endpoint.name not in self._endpoints:  # removed meanwhile: nobody would decide the event
             raise _not_found(endpoint.name, self._endpoints)
+        self._intake.refuse_if_short()  # others came first
         try:
             await self._accept(event, said)
         except StoreError as error:

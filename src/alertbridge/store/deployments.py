@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, exists, insert, or_, select, update
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
 
@@ -15,7 +15,7 @@ from alertbridge.deployments.choose import Sought
 from alertbridge.deployments.deployment import Deployment, Merge, Status, told_again
 from alertbridge.model import Action, DeliveryState, instant
 from alertbridge.store.listings import Item, Page, Wanted
-from alertbridge.store.schema import among, deliveries, deployments, incidents, merges
+from alertbridge.store.schema import ALIVE_STATES, among, deliveries, deployments, incidents, merges
 
 
 def put(connection: Connection, said: Deployment, *, now: datetime) -> Deployment:
@@ -63,19 +63,19 @@ def suspects(connection: Connection, sought: Sought, *, max_age: timedelta) -> l
     return [_deployment(row) for row in connection.execute(query)]
 
 
-_HELD = among(deliveries.c.state, DeliveryState.HELD)
+_HELD = and_(among(deliveries.c.state, *ALIVE_STATES), deliveries.c.state == DeliveryState.HELD.value)
 
 
 def waiting(connection: Connection, deployment: Deployment, *, max_age: timedelta) -> Sequence[str]:
     """The incidents that opened in the time after a deployment, and whose record lacks something."""
     if deployment.finished_at is None:
         return ()
+    # In a query of its own, so that it is answered from the index of the few deliveries that are alive.
+    lacking = select(deliveries.c.incident).where(_HELD, deliveries.c.action == Action.RECORD.value)
     query = (
         select(incidents.c.id)
-        .join(deliveries, deliveries.c.incident == incidents.c.id)
         .where(
-            _HELD,
-            deliveries.c.action == Action.RECORD.value,
+            incidents.c.id.in_(lacking),
             incidents.c.opened_at > deployment.finished_at,
             incidents.c.opened_at <= deployment.finished_at + max_age,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -19,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPo
 
 from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
 
+BUSY_TIMEOUT = 5000  # milliseconds
 _READERS = 4
 _PREPARED = 512  # statements
 _OPTIONS: dict[str, Any] = {
@@ -33,6 +36,7 @@ _PASSING = {
     sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_PROTOCOL,
 }
+_NO_ROOM_FOR_INDEX = sqlite3.SQLITE_IOERR_SHMSIZE  # the index of the log grows with it, on the same disk
 _BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
@@ -40,6 +44,38 @@ def database_path(url: str, state_directory: str | None = None) -> Path:
     """The file that a `sqlite:///…` URL names; a relative one lies in `state_directory`, else where we are."""
     path = Path(make_url(url).database or "")
     return Path(state_directory, path) if state_directory and not path.is_absolute() else path
+
+
+def free_bytes(path: Path) -> int:
+    """What an unprivileged user may still write to the filesystem that the database at `path` lies on."""
+    told = os.statvfs(path.parent)
+    return told.f_bavail * told.f_frsize
+
+
+def size_of(path: Path) -> int:
+    """The size of a file in bytes; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def log_of(path: Path) -> Path:
+    """The write-ahead log of the database at `path`."""
+    return path.with_name(path.name + "-wal")
+
+
+def log_frames(path: Path) -> int:
+    """How many pages the log holds since it was last begun anew: its file stays as long as it ever was.
+
+    SQLite says so in bytes 16 to 19 of the index of the log, in the order of this machine (walformat.html, 2.1).
+    """
+    try:
+        with path.with_name(path.name + "-shm").open("rb") as index:
+            index.seek(16)
+            return int.from_bytes(index.read(4), sys.byteorder)
+    except FileNotFoundError:
+        return 0
 
 
 def writing_engine(path: Path) -> Engine:
@@ -57,11 +93,13 @@ def writing_engine(path: Path) -> Engine:
         connection.isolation_level = None
         cursor = connection.cursor()
         for pragma in (
+            "auto_vacuum=INCREMENTAL",  # heeded by a new database only, and before anything else
             "journal_mode=WAL",
             "synchronous=FULL",
-            "busy_timeout=5000",
+            f"busy_timeout={BUSY_TIMEOUT}",
             "foreign_keys=ON",
-            "wal_autocheckpoint=4000",
+            "journal_size_limit=67108864",  # what the log's file is cut to when it begins anew
+            "wal_autocheckpoint=0",  # the writer sees to it, and hears when it fails
             "cache_size=-32768",
         ):
             cursor.execute(f"PRAGMA {pragma}")
@@ -88,7 +126,7 @@ def reading_engine(path: Path) -> AsyncEngine:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute("PRAGMA query_only=ON")
-        cursor.execute("PRAGMA busy_timeout=5000")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT}")
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")
@@ -122,11 +160,15 @@ def lock(path: Path) -> IO[str]:
         raise StoreLocked(
             f"{path}: another alertbridge (pid {holder}) works on this database; stop it, or set another storage.url"
         ) from error
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
+    with suppress(OSError):  # on a full disk a second daemon is told no pid
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
     return file
+
+
+def was_interrupted(error: DBAPIError) -> bool:
+    """Whether a statement was ended because it took too long."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_INTERRUPT
 
 
 def translate(error: Exception) -> StoreError | None:
@@ -134,9 +176,10 @@ def translate(error: Exception) -> StoreError | None:
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFull("the disk is full")
+    extended = getattr(cause, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or extended == _NO_ROOM_FOR_INDEX:
+        return StoreFull("the disk that holds the database is full")
     if code in _BROKEN:
         return StoreBroken(f"the database cannot be trusted any more: {cause}")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:

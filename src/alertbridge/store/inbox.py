@@ -79,6 +79,7 @@ _BY_SEQ = select(
     events.c.adopted,
 ).where(events.c.seq.in_(bindparam("seqs", expanding=True)))
 _OLDEST_UNDECIDED = select(events.c.received_at).where(_WAITING).order_by(events.c.seq).limit(1)
+_BACKLOG = select(events.c.id, func.length(events.c.body).label("size")).where(_WAITING)
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
 _VERDICTS = func.json_each(bindparam("verdicts")).table_valued("key", "value", name="decided")
 _DECIDE = (
@@ -124,6 +125,11 @@ def _read(connection: Connection, seqs: Sequence[int]) -> list[Event]:
 def count_undecided(connection: Connection) -> int:
     """How many events wait to be decided."""
     return int(connection.scalar(_COUNT_UNDECIDED) or 0)
+
+
+def backlog(connection: Connection) -> dict[str, int]:
+    """The ids of all that waits to be decided, with the size of each body in bytes."""
+    return {row.id: row.size for row in connection.execute(_BACKLOG)}
 
 
 def oldest_undecided(connection: Connection) -> datetime | None:

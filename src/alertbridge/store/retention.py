@@ -27,12 +27,24 @@ from sqlalchemy import (
 )
 
 from alertbridge.model import DeliveryState, EventOutcome
-from alertbridge.store.schema import alerts, deliveries, deployments, events, incidents, merges, rule_sets
+from alertbridge.store.schema import (
+    CLOSED,
+    QUIET,
+    alerts,
+    deliveries,
+    deployments,
+    doubts,
+    events,
+    incidents,
+    merges,
+    rule_sets,
+)
 
 Key: TypeAlias = tuple[Any, ...]
 Batch: TypeAlias = list[Key]  # what is deleted in one transaction
 _FOUND_AT_ONCE = 5000
 _MOST_ROWS = 500
+_ROWS_BETWEEN_LOOKS = 25  # at the time
 _SETS_TO_LOOK_BACK_AT = 20
 _MOST_BYTES = 16 * 1024 * 1024  # deleting a large body takes the writer about as long as writing it did
 _FINAL = (
@@ -73,11 +85,13 @@ def _incidents(before: datetime) -> ColumnElement[bool]:
     """Closed, past reopening, and with nothing more to say: a delivery that is still kept keeps its incident."""
     over = or_(incidents.c.reopen_until.is_(None), incidents.c.reopen_until < before)
     said = exists().where(deliveries.c.incident == incidents.c.id)
-    return and_(incidents.c.closed_at < before, over, ~said)
+    return and_(CLOSED, incidents.c.closed_at < before, over, ~said)
 
 
 def _alerts(before: datetime) -> ColumnElement[bool]:
-    return and_(~alerts.c.firing, alerts.c.last_seen < before)
+    """Quiet for long, and not doubted: what is decided on a doubt rests on what was known of its alert."""
+    doubted = exists().where(doubts.c.source == alerts.c.source, doubts.c.fingerprint == alerts.c.fingerprint)
+    return and_(QUIET, alerts.c.last_seen < before, ~doubted)
 
 
 def _deployments(before: datetime) -> ColumnElement[bool]:
@@ -100,8 +114,8 @@ def _rule_sets(_before: datetime) -> ColumnElement[bool]:
 
 EVENTS = Kind(events, _events, events.c.received_at, func.length(events.c.body))
 DELIVERIES = Kind(deliveries, _deliveries, deliveries.c.settled_at, literal(0))
-INCIDENTS = Kind(incidents, _incidents, incidents.c.id, literal(0))
-ALERTS = Kind(alerts, _alerts, alerts.c.source, literal(0))
+INCIDENTS = Kind(incidents, _incidents, incidents.c.closed_at, literal(0))
+ALERTS = Kind(alerts, _alerts, alerts.c.last_seen, literal(0))
 DEPLOYMENTS = Kind(deployments, _deployments, deployments.c.told_at, literal(0))
 MERGES = Kind(merges, _merges, merges.c.merged_at, literal(0))
 RULE_SETS = Kind(rule_sets, _rule_sets, rule_sets.c.seq, literal(0))
@@ -115,16 +129,31 @@ def find(connection: Connection, kind: Kind, *, before: datetime) -> list[Batch]
     return list(_batches([(size, tuple(key)) for size, *key in rows]))
 
 
-def remove(connection: Connection, kind: Kind, batch: Batch, *, before: datetime) -> int:
-    """Delete what of `batch` is still done with, attempts and members with it; return how many rows that were."""
+def remove(
+    connection: Connection,
+    kind: Kind,
+    batch: Batch,
+    *,
+    before: datetime,
+    enough: Callable[[], bool] = lambda: False,
+) -> int:
+    """Delete what of `batch` is still done with, attempts and members with it; return how many rows that were.
+
+    Once `enough` says so, the rest is left for another time.
+    """
     columns = kind.table.primary_key.columns
     names = [f"key_{column.name}" for column in columns]
     named = [column == bindparam(name) for column, name in zip(columns, names, strict=True)]
-    done = connection.execute(
-        delete(kind.table).where(*named, kind.expired(before)),
-        [dict(zip(names, key, strict=True)) for key in batch],
-    )
-    return done.rowcount
+    statement = delete(kind.table).where(*named, kind.expired(before))
+    removed = 0
+    for start in range(0, len(batch), _ROWS_BETWEEN_LOOKS):
+        keys = batch[start : start + _ROWS_BETWEEN_LOOKS]
+        removed += connection.execute(
+            statement, [dict(zip(names, key, strict=True)) for key in keys]
+        ).rowcount
+        if enough():
+            break
+    return removed
 
 
 def _batches(rows: Sequence[tuple[int, Key]]) -> Iterator[Batch]:

@@ -165,6 +165,8 @@ Index(
     postgresql_where=_reopenable,
 )
 Index("ix_incidents_key", incidents.c.key)
+CLOSED = incidents.c.closed_at.is_not(None)
+Index("ix_incidents_closed", incidents.c.closed_at, sqlite_where=CLOSED, postgresql_where=CLOSED)
 
 members = Table(
     "members",
@@ -192,17 +194,21 @@ alerts = Table(
     Column("last_seen", Instant, nullable=False),
 )
 
+QUIET = alerts.c.firing.is_(False)
+Index("ix_alerts_quiet", alerts.c.last_seen, sqlite_where=QUIET, postgresql_where=QUIET)
+
 doubts = Table(
     "doubts",
     metadata,
     Column("source", Text, primary_key=True),
     Column("fingerprint", Text, primary_key=True),
-    Column("due_at", Instant, nullable=False, index=True),
+    Column("due_at", Instant, nullable=False),
     Column("alert", JSON, nullable=False),
     Column(
         "held_by", Text
     ),  # the heartbeat for whose silence a resolve is held; null where a firing is doubted
 )
+Index("ix_doubts_due", doubts.c.due_at, doubts.c.source, doubts.c.fingerprint)
 
 deliveries = Table(
     "deliveries",

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
+import aiosqlite
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from alertbridge.errors import StoreError
 from alertbridge.model import Event, EventOutcome
@@ -20,6 +22,7 @@ from alertbridge.store.migrate import migrate
 from alertbridge.store.writer import Writer
 
 T = TypeVar("T")
+_LONGEST_LOOK = 10.0  # seconds
 
 
 class Store:
@@ -41,14 +44,21 @@ class Store:
         self._reading = reading
 
     @classmethod
-    async def open(cls, path: Path, *, accepted: Callable[[], None] = lambda: None) -> Store:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        accepted: Callable[[], None] = lambda: None,
+        full: Callable[[], None] = lambda: None,
+    ) -> Store:
         """Lock, open and migrate the database at `path`, making it if it is not there.
 
-        `accepted` is called whenever events have come onto the disk, many of them together.
+        `accepted` is called whenever events have come onto the disk, many of them together; `full` whenever something
+        could not be written for want of room.
         Raises StoreLocked if another daemon holds it, StoreError if it cannot be used.
         """
         held = engine.lock(path)
-        writer = Writer(engine=engine.writing_engine(path), appended=accepted)
+        writer = Writer(path=path, engine=engine.writing_engine(path), appended=accepted, full=full)
         try:
             revisions = await writer.open(migrate)
         except Exception as error:
@@ -67,13 +77,23 @@ class Store:
         """How many requests and works wait to be written."""
         return self._writer.queued
 
+    def sizes(self) -> dict[str, int]:
+        """The bytes that the database and its write-ahead log take on disk."""
+        files = {"database": self.path, "wal": engine.log_of(self.path)}
+        return {name: engine.size_of(path) for name, path in files.items()}
+
+    def free_bytes(self) -> int:
+        """The bytes that are free on the filesystem of the database."""
+        return engine.free_bytes(self.path)
+
     def accept(self, event: Event) -> asyncio.Future[None]:
         """Done once `event` is on disk; StoreFull when there is no room. Cancelling it does not take the event back."""
-        return self._writer.append(inbox.row(event, EventOutcome.RECEIVED))
+        return self._writer.append(inbox.row(event, EventOutcome.RECEIVED), size=len(event.body))
 
     async def keep_malformed(self, event: Event, problem: str) -> None:
         """Keep a refused body for inspection."""
-        await self._writer.append(inbox.row(event, EventOutcome.MALFORMED, problem))
+        row = inbox.row(event, EventOutcome.MALFORMED, problem)
+        await self._writer.append(row, size=len(event.body))
 
     async def write(
         self, work: Callable[[Connection], T], *, committed: Callable[[T], None] = lambda _result: None
@@ -86,13 +106,21 @@ class Store:
         return await self._writer.write(work, committed=committed)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """Run `query` on a connection that can only read, on one consistent view. Raises StoreError where the disk fails."""
+        """Run `query` on a connection that can only read, on one consistent view.
+
+        Raises StoreError where the disk fails, and after ten seconds: as long as somebody looks at an old view, the log
+        of all that is written since cannot begin anew.
+        """
         try:
-            async with self._reading.connect() as connection:
+            async with self._reading.connect() as connection, _bounded(connection):
                 return await connection.run_sync(query)
         except SQLAlchemyTimeout as error:
             raise StoreError("every connection for reading is busy") from error
         except DBAPIError as error:
+            if engine.was_interrupted(error):
+                raise StoreError(
+                    f"reading took longer than {_LONGEST_LOOK:.0f} s and was given up; ask for less at once"
+                ) from error
             known = engine.translate(error)
             if known is None:
                 raise
@@ -111,6 +139,20 @@ class Store:
         await self._reading.dispose()
         await self._writer.close(_checkpoint)
         self._held.close()
+
+
+@asynccontextmanager
+async def _bounded(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Interrupts what `connection` does when it takes too long."""
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver, aiosqlite.Connection)
+    loop = asyncio.get_running_loop()
+    interrupting: list[asyncio.Task[None]] = []
+    timer = loop.call_later(_LONGEST_LOOK, lambda: interrupting.append(loop.create_task(driver.interrupt())))
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _checkpoint(driver: sqlite3.Connection) -> None:

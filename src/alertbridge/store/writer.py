@@ -12,13 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from alertbridge.errors import StoreBroken, StoreError
+from alertbridge.errors import StoreBroken, StoreError, StoreFull
 from alertbridge.store.engine import translate
+from alertbridge.store.log import Log
 
 T = TypeVar("T")
 Row = tuple[object, ...]
@@ -30,6 +32,7 @@ _ROW = "(?, ?, ?, ?, ?, ?)"
 _ROWS_AT_ONCE = 64  # the driver keeps the statement of every length prepared, see `engine.writing_engine`
 _MOST_WORKS = 64
 _MOST_APPENDS = 1024
+_MOST_BYTES = 32 * 1024 * 1024  # of bodies in one transaction, which the log has to hold until it is moved
 
 
 @dataclass(slots=True)
@@ -37,6 +40,7 @@ class _Append:
     """One event row, and who waits for it to be on disk."""
 
     row: Row
+    size: int
     done: asyncio.Future[None]
 
 
@@ -55,12 +59,22 @@ class Writer:
 
     Work that fails is rolled back alone: what shared its transaction is done again without it. So `work` must
     derive everything from the connection it is given. A disk that cannot be trusted ends `run` with StoreBroken.
-    `appended` is called whenever rows have come onto the disk, many of them together.
+    `appended` is called whenever rows have come onto the disk, many of them together; `full` whenever a transaction
+    found no room.
     """
 
-    def __init__(self, *, engine: Engine, appended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        engine: Engine,
+        appended: Callable[[], None],
+        full: Callable[[], None] = lambda: None,
+    ) -> None:
         self._engine = engine
+        self._log = Log(path)
         self._appended = appended
+        self._full = full
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
         self._connection: Connection | None = None
         self._appends: list[_Append] = []
@@ -84,14 +98,14 @@ class Writer:
 
         return await self._in_thread(connect)
 
-    def append(self, row: Row) -> asyncio.Future[None]:
-        """Put one event row (id, source, received_at in microseconds, body, outcome, error) on disk.
+    def append(self, row: Row, *, size: int) -> asyncio.Future[None]:
+        """Put one event row (id, source, received_at in microseconds, body, outcome, error) of `size` bytes on disk.
 
         The future is done when it is there; who cancels it has only ceased to wait. It is no coroutine, since every
         request would pay for its task.
         """
         self._refuse_if_closed()
-        append = _Append(row, asyncio.get_running_loop().create_future())
+        append = _Append(row, size, asyncio.get_running_loop().create_future())
         self._appends.append(append)
         self._wake.set()
         return append.done
@@ -137,7 +151,8 @@ class Writer:
 
     async def run_once(self) -> None:
         """One transaction with whatever waits now."""
-        appends, self._appends = self._appends[:_MOST_APPENDS], self._appends[_MOST_APPENDS:]
+        most = _fitting(self._appends[:_MOST_APPENDS])
+        appends, self._appends = self._appends[:most], self._appends[most:]
         asks, self._asks = self._asks[:_MOST_WORKS], self._asks[_MOST_WORKS:]
         failure = await self._try(appends, asks)
         if failure is None or len(asks) + bool(appends) == 1:
@@ -158,6 +173,8 @@ class Writer:
             self._appends, self._asks = [], []
             raise
         except Exception as error:  # noqa: BLE001 - whatever happened belongs to those who wait
+            if isinstance(error, StoreFull):
+                self._full()
             return error
         return None
 
@@ -166,14 +183,15 @@ class Writer:
         try:
             if not asks and len(rows) <= _ROWS_AT_ONCE:
                 _insert(_driver(self._connection), rows)  # alone, a statement is a transaction
-                return
-            with self._connection.begin():
-                if rows:
-                    _insert(_driver(self._connection), rows)
-                for ask in asks:
-                    ask.result = ask.work(self._connection)
+            else:
+                with self._connection.begin():
+                    if rows:
+                        _insert(_driver(self._connection), rows)
+                    for ask in asks:
+                        ask.result = ask.work(self._connection)
             for ask in asks:
                 ask.committed(ask.result)
+            self._log.keep_short(_driver(self._connection))
         except (sqlite3.Error, SQLAlchemyError) as error:
             known = translate(error)
             if known is None:
@@ -197,6 +215,16 @@ class Writer:
             raise self._broken
         if self._closing:
             raise StoreError("the database is being closed")
+
+
+def _fitting(appends: list[_Append]) -> int:
+    """How many of them one transaction takes: at least one, and then as long as there is room."""
+    room = _MOST_BYTES
+    for number, append in enumerate(appends):
+        room -= append.size
+        if room < 0:
+            return max(1, number)
+    return len(appends)
 
 
 def _insert(driver: sqlite3.Connection, rows: list[Row]) -> None:

@@ -45,6 +45,18 @@ async def test_it_is_ready_between_start_and_drain() -> None:
     assert "draining" in (steps[2].text or "")
 
 
+async def test_it_is_not_ready_while_it_takes_nothing_new_and_says_what_it_is_short_of() -> None:
+    short = ""
+    health = Health(dead=list, short_of=lambda: short)
+    health.ready()
+    assert (await asked(health, "/-/ready")).status == 200
+    short = "1.0 MiB of disk are free"
+    answer = await asked(health, "/-/ready")
+    assert answer.status == 503
+    assert short in (answer.text or "")
+    assert (await asked(health, "/-/healthy")).status == 200
+
+
 async def test_a_daemon_that_drains_is_healthy() -> None:
     health = Health(dead=list)
     health.draining()

@@ -23,6 +23,14 @@ def upgrade() -> None:
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_alerts")),
     )
+    with op.batch_alter_table("alerts", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_alerts_quiet",
+            ["last_seen"],
+            unique=False,
+            sqlite_where=sa.text("firing IS 0"),
+            postgresql_where=sa.text("firing IS false"),
+        )
     op.create_table(
         "audit",
         sa.Column(
@@ -137,7 +145,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_doubts")),
     )
     with op.batch_alter_table("doubts", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_doubts_due_at"), ["due_at"], unique=False)
+        batch_op.create_index("ix_doubts_due", ["due_at", "source", "fingerprint"], unique=False)
 
     op.create_table(
         "events",
@@ -219,6 +227,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("incidents", schema=None) as batch_op:
         batch_op.create_index("ix_incidents_key", ["key"], unique=False)
+        batch_op.create_index(
+            "ix_incidents_closed",
+            ["closed_at"],
+            unique=False,
+            sqlite_where=sa.text("closed_at IS NOT NULL"),
+            postgresql_where=sa.text("closed_at IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_incidents_reopenable",
             ["destination", "key"],
