@@ -36,7 +36,7 @@ from alertbridge.operate.health import Health
 from alertbridge.operate.loops import Loops, Worker
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
-from alertbridge.operate.recovery import recover
+from alertbridge.operate.recovery import recover, set_aside
 from alertbridge.operate.reload import Reloaded, ReloadNews, refuse_stranded
 from alertbridge.operate.watch import Watcher
 from alertbridge.parts import (
@@ -108,7 +108,9 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path, accepted=self._wake_decider)
+        fresh = settings.storage.on_corruption == "start_fresh"
+        damaged = set_aside(self._path, clock=self._clock) if fresh else None
+        self._store = await Store.open(self._path, accepted=self._wake_decider, damaged=damaged)
         self._loops.begin("writer", self._store.run())
         await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._make_parts(settings)

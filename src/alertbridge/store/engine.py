@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPool
 
-from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
+from alertbridge.errors import StoreBroken, StoreCorrupt, StoreError, StoreFull, StoreLocked
 
 _READERS = 4
 _PREPARED = 512  # statements
@@ -33,7 +33,9 @@ _PASSING = {
     sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_PROTOCOL,
 }
-_BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# The index of the write-ahead log could not grow. It is made anew at every start, so nothing of value was lost with it.
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
 def database_path(url: str, state_directory: str | None = None) -> Path:
@@ -129,18 +131,22 @@ def lock(path: Path) -> IO[str]:
     return file
 
 
-def translate(error: Exception) -> StoreError | None:
-    """The StoreError that a driver's error amounts to, or None if it says nothing about the disk."""
+def translate(error: Exception, path: Path | str) -> StoreError | None:
+    """The StoreError that a driver's error amounts to, or None if it says nothing about the disk that `path` is on."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
-    code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-    if code == sqlite3.SQLITE_FULL:
-        return StoreFull("the disk is full")
-    if code in _BROKEN:
-        return StoreBroken(f"the database cannot be trusted any more: {cause}")
+    extended = getattr(cause, "sqlite_errorcode", 0)
+    code = extended & 0xFF
+    if _FULL & {code, extended}:
+        return StoreFull(f"{path}: the disk is full")
+    if code in _CORRUPT:
+        return StoreCorrupt(f"{path}: the database is damaged: {cause}")
+    if code == sqlite3.SQLITE_IOERR:
+        name = getattr(cause, "sqlite_errorname", "")
+        return StoreBroken(f"{path}: the disk failed, and what it holds is unknown: {cause} ({name})")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return StoreError(f"the database cannot be opened for writing: {cause}")
+        return StoreError(f"{path}: the database cannot be opened for writing: {cause}")
     if code in _PASSING:
-        return StoreError(f"the database could not be used just now: {cause}")
+        return StoreError(f"{path}: the database could not be used just now: {cause}")
     return None
