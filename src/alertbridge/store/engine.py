@@ -131,22 +131,23 @@ def lock(path: Path) -> IO[str]:
     return file
 
 
-def translate(error: Exception, path: Path | str) -> StoreError | None:
-    """The StoreError that a driver's error amounts to, or None if it says nothing about the disk that `path` is on."""
+def translate(error: Exception, path: Path | str = "") -> StoreError | None:
+    """The StoreError that a driver's error about the database at `path` amounts to, or None if it says nothing of the disk."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
+    place = f"{path}: " if path else ""
     extended = getattr(cause, "sqlite_errorcode", 0)
     code = extended & 0xFF
     if _FULL & {code, extended}:
-        return StoreFull(f"{path}: the disk is full")
+        return StoreFull(f"{place}the disk is full")
     if code in _CORRUPT:
-        return StoreCorrupt(f"{path}: the database is damaged: {cause}")
+        return StoreCorrupt(f"{place}the database is damaged: {cause}")
     if code == sqlite3.SQLITE_IOERR:
         name = getattr(cause, "sqlite_errorname", "")
-        return StoreBroken(f"{path}: the disk failed, and what it holds is unknown: {cause} ({name})")
+        return StoreBroken(f"{place}the disk failed, and what it holds is unknown: {cause} ({name})")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return StoreError(f"{path}: the database cannot be opened for writing: {cause}")
+        return StoreError(f"{place}the database cannot be opened for writing: {cause}")
     if code in _PASSING:
-        return StoreError(f"{path}: the database could not be used just now: {cause}")
+        return StoreError(f"{place}the database could not be used just now: {cause}")
     return None
