@@ -14,11 +14,15 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from sqlalchemy import text
 
 from alertbridge.clock import SystemClock
 from alertbridge.errors import StoreCorrupt
+from alertbridge.model import Event
 from alertbridge.simulate.server import Simulation
 from alertbridge.store import soundness
+from alertbridge.store.store import Store
+from tests.support.clock import NOON
 from tests.support.daemon import CONFIGURATION, Daemon
 
 PAGE = 4096
@@ -272,6 +276,24 @@ async def test_damage_that_shows_while_it_runs_ends_the_process_and_the_next_sta
             assert "storage.on_corruption" in daemon.log.read_text().splitlines()[-1]
     finally:
         daemon.end_if_running()
+
+
+async def test_damage_that_a_reader_finds_ends_the_writer_too(tmp_path: Path, left: Path) -> None:
+    path = tmp_path / "a.db"
+    shutil.copy(left, path)
+    shutil.copy(log_of(left), log_of(path))
+    into_database(path)
+    store = await Store.open(path)
+    writing = asyncio.create_task(store.run())
+    overwrite(path, root_of(path, "incidents"))
+    with pytest.raises(StoreCorrupt, match=r"a\.db: the database is damaged"):
+        await store.read(lambda connection: connection.execute(text("SELECT * FROM incidents")).all())
+    with pytest.raises(StoreCorrupt):
+        await store.accept(Event("E1", "prod", NOON, b"{}"))
+    with pytest.raises(StoreCorrupt):
+        await writing
+    await store.close()
+    assert (tmp_path / "a.db.suspect").exists()
 
 
 def recovers(folder: Path) -> bool:
