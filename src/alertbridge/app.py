@@ -36,7 +36,7 @@ from alertbridge.operate.health import Health
 from alertbridge.operate.loops import Loops, Worker
 from alertbridge.operate.port import listen
 from alertbridge.operate.pruner import Pruner
-from alertbridge.operate.recovery import recover
+from alertbridge.operate.recovery import recover, set_aside
 from alertbridge.operate.reload import Reloaded, ReloadNews, refuse_stranded
 from alertbridge.operate.rotation import Rotation
 from alertbridge.operate.watch import Watcher
@@ -114,7 +114,13 @@ class App:
         Raises StoreError if the database cannot be used, OSError if the address cannot be listened on.
         """
         settings = self.configuration.settings
-        self._store = await Store.open(self._path, accepted=self._wake_decider, full=self._intake.full)
+        fresh = settings.storage.on_corruption == "start_fresh"
+        self._store = await Store.open(
+            self._path,
+            accepted=self._wake_decider,
+            full=self._intake.full,
+            damaged=set_aside(self._path, clock=self._clock) if fresh else None,
+        )
         self._loops.begin("writer", self._store.run())
         await recover(self._store, configuration=self.configuration, clock=self._clock)
         self._intake.begin(await self._store.read(inbox.backlog))

@@ -13,6 +13,7 @@
         ├── StoreLocked         another daemon holds this database
         ├── StoreFull           no room left; new work is refused until there is
         └── StoreBroken         the disk lied or failed; the process must end
+            └── StoreCorrupt    what the database holds makes no sense; a restart does not mend it
 
 What is expected in normal work (a destination that says no, a rate limit) is an Outcome, not an error.
 """
@@ -112,3 +113,7 @@ class StoreFull(StoreError):  # noqa: N818 - see above
 
 class StoreBroken(StoreError):  # noqa: N818 - see above
     """A write or sync failed; what the disk holds is unknown, so the process ends and restarts."""
+
+
+class StoreCorrupt(StoreBroken):
+    """What the database holds makes no sense: it is set aside or refused at the next start."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -54,7 +55,13 @@ class Daemon:
     """`alertbridge serve` on a folder of its own; it may be started again after it has ended."""
 
     def __init__(
-        self, folder: Path, *, stand_ins: str, rules: str = RULES, main: str = CONFIGURATION
+        self,
+        folder: Path,
+        *,
+        stand_ins: str,
+        rules: str = RULES,
+        main: str = CONFIGURATION,
+        module: str = "alertbridge",
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -63,6 +70,7 @@ class Daemon:
         self.configuration = folder / "alertbridge.yaml"
         text = dedent(main).format(port=self.port, folder=folder, token=TOKEN, stand_ins=stand_ins)
         self.configuration.write_text(text + dedent(rules), encoding="utf-8")
+        self._module = module
         self._process: subprocess.Popen[bytes] | None = None
         self._stderr: IO[bytes] | None = None
 
@@ -78,7 +86,7 @@ class Daemon:
     async def start(self, *, ready: bool = True, environ: Mapping[str, str] | None = None) -> None:
         self._stderr = self.log.open("ab")
         self._process = subprocess.Popen(  # noqa: ASYNC220 - begins at once; nobody waits for it here
-            [sys.executable, "-m", "alertbridge", "serve", "--config", str(self.configuration)],
+            [sys.executable, "-m", self._module, "serve", "--config", str(self.configuration)],
             stdout=self._stderr,
             stderr=self._stderr,
             cwd=self.folder,
@@ -108,14 +116,23 @@ class Daemon:
         """Ask it to end and return its exit code."""
         return self._end(signal.SIGTERM)
 
-    def wait(self) -> int:
-        """Return its exit code once it has ended by itself."""
+    def wait(self, *, within: float = 30) -> int:
+        """Return its exit code once it has ended by itself; a negative one is the signal that killed it."""
         assert self._process is not None
         assert self._stderr is not None
-        code = self._process.wait(timeout=30)
+        code = self._process.wait(within)
         self._stderr.close()
         self._process = None
         return code
+
+    async def ended(self, *, within: float = 30) -> int:
+        """Wait as `wait` does, and let others go on meanwhile."""
+        return await asyncio.to_thread(self.wait, within=within)
+
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """The lines of the log, of all its runs, that say this event."""
+        lines = [line for line in self.log.read_text().splitlines() if line.startswith("{")]
+        return [line for line in map(json.loads, lines) if line["event"] == event]
 
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None

@@ -196,6 +196,14 @@ class StorageSettings(Section):
         description="How much may wait to be decided.",
         examples=[{"events": 100_000, "bytes": "256MiB"}],
     )
+    on_corruption: Annotated[
+        Literal["refuse", "start_fresh"],
+        BeforeValidator(one_of({word: word for word in ("refuse", "start_fresh")})),
+    ] = Field(
+        "refuse",
+        description="What a start does with a damaged database: `refuse` ends with what is wrong and what to do, and leaves it as it is; `start_fresh` moves it to `<name>.corrupt-<instant>` and begins with an empty one, which knows of no open incident.",
+        examples=["refuse", "start_fresh"],
+    )
 
 
 class LogSettings(Section):

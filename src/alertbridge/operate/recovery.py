@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 import structlog
 
 from alertbridge import __version__
 from alertbridge.clock import Clock
 from alertbridge.config.load import Configuration
-from alertbridge.errors import StoreFull
+from alertbridge.errors import StoreCorrupt, StoreFull
 from alertbridge.model import DeliveryState, instant
-from alertbridge.store import census, dispatch, inbox, latest, rule_sets
+from alertbridge.store import census, dispatch, inbox, latest, rule_sets, soundness
 from alertbridge.store.store import Store
 
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
+
+
+def set_aside(path: Path, *, clock: Clock) -> Callable[[StoreCorrupt], None]:
+    """What makes room for a fresh database where the one at `path` is damaged, and says so."""
+
+    def move(error: StoreCorrupt) -> None:
+        aside = soundness.set_aside(path, now=clock.now())
+        structlog.get_logger().critical(
+            "database.set_aside", database=str(path), moved_to=str(aside), error=str(error)
+        )
+
+    return move
 
 
 async def recover(store: Store, *, configuration: Configuration, clock: Clock) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, StaticPool
 
-from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
+from alertbridge.errors import StoreBroken, StoreCorrupt, StoreError, StoreFull, StoreLocked
 
 BUSY_TIMEOUT = 5000  # milliseconds
 _READERS = 4
@@ -36,8 +36,9 @@ _PASSING = {
     sqlite3.SQLITE_INTERRUPT,
     sqlite3.SQLITE_PROTOCOL,
 }
-_NO_ROOM_FOR_INDEX = sqlite3.SQLITE_IOERR_SHMSIZE  # the index of the log grows with it, on the same disk
-_BROKEN = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# The index of the write-ahead log could not grow. It is made anew at every start, so nothing of value was lost with it.
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 
 
 def database_path(url: str, state_directory: str | None = None) -> Path:
@@ -171,19 +172,23 @@ def was_interrupted(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_INTERRUPT
 
 
-def translate(error: Exception) -> StoreError | None:
-    """The StoreError that a driver's error amounts to, or None if it says nothing about the disk."""
+def translate(error: Exception, path: Path | str = "") -> StoreError | None:
+    """The StoreError that a driver's error about the database at `path` amounts to, or None if it says nothing of the disk."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     if not isinstance(cause, sqlite3.Error):
         return None
+    place = f"{path}: " if path else ""
     extended = getattr(cause, "sqlite_errorcode", 0)
     code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or extended == _NO_ROOM_FOR_INDEX:
-        return StoreFull("the disk that holds the database is full")
-    if code in _BROKEN:
-        return StoreBroken(f"the database cannot be trusted any more: {cause}")
+    if _FULL & {code, extended}:
+        return StoreFull(f"{place}the disk that holds the database is full")
+    if code in _CORRUPT:
+        return StoreCorrupt(f"{place}the database is damaged: {cause}")
+    if code == sqlite3.SQLITE_IOERR:
+        name = getattr(cause, "sqlite_errorname", "")
+        return StoreBroken(f"{place}the disk failed, and what it holds is unknown: {cause} ({name})")
     if code in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM}:
-        return StoreError(f"the database cannot be opened for writing: {cause}")
+        return StoreError(f"{place}the database cannot be opened for writing: {cause}")
     if code in _PASSING:
-        return StoreError(f"the database could not be used just now: {cause}")
+        return StoreError(f"{place}the database could not be used just now: {cause}")
     return None

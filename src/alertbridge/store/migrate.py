@@ -24,7 +24,12 @@ def migrate(connection: Connection) -> tuple[str | None, str]:
 
 
 def _revision(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
+    tables = inspect(connection).get_table_names()
+    if "alembic_version" not in tables:
+        if tables:
+            raise StoreError(
+                f"this is the database of another program, with tables such as {min(tables)}; set another storage.url"
+            )
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from alertbridge.errors import StoreError
+from alertbridge.errors import StoreBroken, StoreCorrupt, StoreError
 from alertbridge.model import Event, EventOutcome
-from alertbridge.store import engine, inbox
+from alertbridge.store import engine, inbox, soundness
 from alertbridge.store.migrate import migrate
 from alertbridge.store.writer import Writer
 
@@ -50,24 +50,28 @@ class Store:
         *,
         accepted: Callable[[], None] = lambda: None,
         full: Callable[[], None] = lambda: None,
+        damaged: Callable[[StoreCorrupt], None] | None = None,
     ) -> Store:
-        """Lock, open and migrate the database at `path`, making it if it is not there.
+        """Lock, examine, open and migrate the database at `path`, making it if it is not there.
 
         `accepted` is called whenever events have come onto the disk, many of them together; `full` whenever something
-        could not be written for want of room.
+        could not be written for want of room. `damaged` is asked to clear the place of a database that is; without it
+        StoreCorrupt is raised, and the database is as it was.
         Raises StoreLocked if another daemon holds it, StoreError if it cannot be used.
         """
         held = engine.lock(path)
-        writer = Writer(path=path, engine=engine.writing_engine(path), appended=accepted, full=full)
         try:
-            revisions = await writer.open(migrate)
-        except Exception as error:
-            await writer.close(lambda _: None)
+            try:
+                await asyncio.to_thread(soundness.examine, path)
+                writer, revisions = await _writing(path, accepted, full)
+            except StoreCorrupt as error:
+                if damaged is None:
+                    raise
+                await asyncio.to_thread(damaged, error)
+                writer, revisions = await _writing(path, accepted, full)
+        except BaseException:
             held.close()
-            known = engine.translate(error) if isinstance(error, DBAPIError) else None
-            if known is None:
-                raise
-            raise StoreError(f"{path}: {known}") from error
+            raise
         return cls(
             path=path, held=held, writer=writer, reading=engine.reading_engine(path), revisions=revisions
         )
@@ -121,14 +125,21 @@ class Store:
                 raise StoreError(
                     f"reading took longer than {_LONGEST_LOOK:.0f} s and was given up; ask for less at once"
                 ) from error
-            known = engine.translate(error)
+            known = engine.translate(error, self.path)
             if known is None:
                 raise
+            if isinstance(known, StoreBroken):
+                self._note(known)
+                self._writer.give_up(known)
             raise known from error
 
     async def run(self) -> None:
-        """Write what is asked for until `stop`. Raises StoreBroken when the disk cannot be trusted."""
-        await self._writer.run()
+        """Write what is asked for until `stop`. Raises StoreBroken when the disk cannot be trusted, whoever found it out."""
+        try:
+            await self._writer.run()
+        except StoreBroken as error:
+            self._note(error)
+            raise
 
     def stop(self) -> None:
         """Refuse further writes and let `run` end once all that was asked for is on disk."""
@@ -139,6 +150,30 @@ class Store:
         await self._reading.dispose()
         await self._writer.close(_checkpoint)
         self._held.close()
+
+    def _note(self, error: StoreBroken) -> None:
+        """What is damaged is examined whole at the next start, however large it is."""
+        if isinstance(error, StoreCorrupt):
+            soundness.suspect(self.path, str(error))
+
+
+async def _writing(
+    path: Path, accepted: Callable[[], None], full: Callable[[], None]
+) -> tuple[Writer, tuple[str | None, str]]:
+    """The writer of a database that has the newest schema, with its revisions before and after."""
+    writer = Writer(path=path, engine=engine.writing_engine(path), appended=accepted, full=full)
+    try:
+        return writer, await writer.open(migrate)
+    except Exception as error:
+        await writer.close(lambda _: None)
+        if isinstance(error, StoreError):  # of the schema, which does not know the path
+            raise type(error)(f"{path}: {error}") from error
+        known = engine.translate(error, path) if isinstance(error, DBAPIError) else None
+        if known is None:
+            raise
+        if isinstance(known, StoreCorrupt):
+            known = soundness.damaged(path, str(error.__cause__ or error))
+        raise known from error
 
 
 @asynccontextmanager

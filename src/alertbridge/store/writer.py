@@ -131,6 +131,15 @@ class Writer:
             self._wake.clear()
             while self.queued:
                 await self.run_once()
+            if self._broken is not None:
+                raise self._broken
+
+    def give_up(self, error: StoreBroken) -> None:
+        """Write nothing more, and let `run` raise `error`: somebody else has found the disk at fault."""
+        self._broken = error
+        self._tell(self._appends, self._asks, error)
+        self._appends, self._asks = [], []
+        self._wake.set()
 
     def stop(self) -> None:
         """Let `run` return as soon as everything asked for so far is on disk."""
@@ -168,9 +177,8 @@ class Writer:
         try:
             await self._in_thread(lambda: self._commit([append.row for append in appends], asks))
         except StoreBroken as error:
-            self._broken = error
-            self._tell([*appends, *self._appends], [*asks, *self._asks], error)
-            self._appends, self._asks = [], []
+            self._tell(appends, asks, error)
+            self.give_up(error)
             raise
         except Exception as error:  # noqa: BLE001 - whatever happened belongs to those who wait
             if isinstance(error, StoreFull):
@@ -193,7 +201,7 @@ class Writer:
                 ask.committed(ask.result)
             self._log.keep_short(_driver(self._connection))
         except (sqlite3.Error, SQLAlchemyError) as error:
-            known = translate(error)
+            known = translate(error, self._engine.url.database or "")
             if known is None:
                 raise
             raise known from error
