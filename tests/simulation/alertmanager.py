@@ -80,9 +80,7 @@ class Source:
         """The peers hear of each other again: the later word counts."""
         self.parted = False
         for group in sorted({*self._logs[0], *self._logs[1]}):
-            newest = max(
-                (log[group] for log in self._logs if group in log), key=lambda told: told.at
-            )
+            newest = max((log[group] for log in self._logs if group in log), key=lambda told: told.at)
             for log in self._logs:
                 log[group] = newest
 

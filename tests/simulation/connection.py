@@ -94,4 +94,3 @@ async def ask(
     life_ended.cancel()
     loop.call_soon(protocol.connection_lost, None, context=life.context.copy())
     return wire.answered.result() if wire.answered.done() and life.alive else None
-

@@ -39,47 +39,59 @@ async def live(world: World) -> None:
 
 
 async def _happen(world: World, step: Step) -> None:
+    """One step, from its instant to the end of its span or of the chaos."""
     await asyncio.sleep(step.at)
     end = min(step.at + step.span, world.plan.chaos)
 
     async def pass_by() -> None:
         await asyncio.sleep(max(0.0, end - world.now()))
 
-    what, _, detail = step.what.partition(" ")
-    world.tell("world", str(step).strip()) if what not in ("fire", "resolve") else None
-    match what:
-        case "fire":
-            world.source.fire(step.whom)
-        case "resolve":
-            world.source.resolve(step.whom)
-        case "weather":
-            world.vendors[step.whom].weather = detail
-            await pass_by()
-            world.vendors[step.whom].weather = "fair"
-        case "crash" if detail:
-            world.arm(step.whom, Random(f"{world.plan.seed}/{step.at}").randint(0, 8), step.span)
+    what = step.what.partition(" ")[0]
+    if what in {"fire", "resolve"}:
+        (world.source.fire if what == "fire" else world.source.resolve)(step.whom)
+        return
+    world.tell("world", str(step).strip())
+    if what in {"crash", "stop"}:
+        await _end_a_life(world, step)
+    elif what in {"retry", "discard", "complete"}:
+        await _amend(world, what)
+    else:
+        await _befall(world, step, pass_by)
+
+
+async def _end_a_life(world: World, step: Step) -> None:
+    match step.what:
         case "crash":
             world.kill(step.span)
-        case "stop":
+        case "crash at":
+            world.arm(step.whom, Random(f"{world.plan.seed}/{step.at}").randint(0, 8), step.span)
+        case _:
             await world.stop(step.span)
-        case "full" | "read-only":
-            world.disk(what)
+
+
+async def _befall(world: World, step: Step, pass_by: Callable[[], Awaitable[None]]) -> None:
+    """What begins and ends."""
+    match step.what.split():
+        case ["weather", weather]:
+            world.vendors[step.whom].weather = weather
+            await pass_by()
+            world.vendors[step.whom].weather = "fair"
+        case ["full" | "read-only" as fault]:
+            world.disk(fault)
             await pass_by()
             world.disk("")
-        case "part":
+        case ["part"]:
             world.source.parted = True
             await pass_by()
             world.source.rejoin()
-        case "rotate":
+        case ["rotate"]:
             await _rotate(world, step.whom, pass_by)
-        case "pause":
+        case ["pause"]:
             await _pause(world, step.whom, pass_by)
-        case "reload":
+        case _:
             world.main = 1 - world.main
             world.write_main()
             await _reload(world)
-        case _:
-            await _amend(world, what)
 
 
 async def _rotate(world: World, name: str, pass_by: Callable[[], Awaitable[None]]) -> None:

@@ -36,7 +36,9 @@ async def check_moving(world: World, suspects: set[str]) -> set[str]:
     due = world.rows(_DUE, _at(now - _DUE_FOR))
     if due:
         answer = await world.operate("GET", "/api/v1/destinations")
-        shown = {one["name"]: one for one in answer.json()["items"]} if answer and answer.status == 200 else {}
+        shown = (
+            {one["name"]: one for one in answer.json()["items"]} if answer and answer.status == 200 else {}
+        )
         for row in due:
             one = shown.get(row["destination"])
             if one is not None and one["state"] == "ok" and one["budget"] != 0:
@@ -84,7 +86,9 @@ def check_truth(world: World) -> None:
 async def check_end(world: World) -> None:
     """What must be true when all is over."""
     world.check_acknowledged()
-    for row in world.rows("SELECT id, outcome, error FROM events WHERE outcome NOT IN ('decided', 'malformed')"):
+    for row in world.rows(
+        "SELECT id, outcome, error FROM events WHERE outcome NOT IN ('decided', 'malformed')"
+    ):
         world.violate(f"event {row['id']} is left {row['outcome']}: {row['error']}")
     for row in world.rows("SELECT * FROM deliveries WHERE state IN ('held', 'dead', 'discarded', 'skipped')"):
         if not row["last_error"]:
@@ -116,33 +120,34 @@ def _check_records(world: World) -> None:
 
 def _check_wire(world: World) -> None:
     attempts: dict[tuple[str, str], list[dict[str, Any]]] = defaultdict(list)
-    for row in world.rows(
+    for one in world.rows(
         "SELECT a.*, d.seq, d.incident FROM attempts AS a JOIN deliveries AS d ON d.id = a.delivery "
         "ORDER BY a.started_at, d.seq"
     ):
-        attempts[row["destination"], row["key"]].append(row)
+        attempts[one["destination"], one["key"]].append(one)
     for vendor in world.vendors.values():
         last: dict[str, tuple[dict[str, Any], Sent]] = {}
         delivered: dict[str, Sent] = {}
         for sent in vendor.sent:
-            row = _attempt_of(sent, attempts)
-            if row is None:
+            if (row := _attempt_of(sent, attempts)) is None:
                 world.violate(f"#{sent.number} to {vendor.name} is not known as an attempt")
                 continue
             before = last.get(row["key"])
             if before and before[0]["seq"] > row["seq"] and row["delivery"] not in world.retried:
-                world.violate(f"#{sent.number} on {row['key']} leaves behind #{before[1].number}, a later message")
+                world.violate(
+                    f"#{sent.number} on {row['key']} leaves behind #{before[1].number}, a later message"
+                )
             last[row["key"]] = (row, sent)
             known = delivered.get(row["delivery"])
             if known is not None and _was_settled(world, known, sent):
-                world.violate(f"#{sent.number} repeats #{known.number}, which the daemon knew to be delivered")
+                world.violate(
+                    f"#{sent.number} repeats #{known.number}, which the daemon knew to be delivered"
+                )
             if sent.told == "2xx":
                 delivered[row["delivery"]] = sent
 
 
-def _attempt_of(
-    sent: Sent, attempts: dict[tuple[str, str], list[dict[str, Any]]]
-) -> dict[str, Any] | None:
+def _attempt_of(sent: Sent, attempts: dict[tuple[str, str], list[dict[str, Any]]]) -> dict[str, Any] | None:
     found = None
     for row in _of_key(sent, attempts):
         if row["started_at"] <= _at(sent.left) + 1000 and row["action"] == sent.action:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-from typing_extensions import override
+from typing_extensions import TypeVarTuple, Unpack, override
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 _LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
 _WORLD = Context()
@@ -36,6 +40,11 @@ class Life:
 
     def __post_init__(self) -> None:
         self.context.run(_LIFE.set, self)
+
+
+def life_of_this_moment() -> Life | None:
+    """The life that takes the present step; None where the world does."""
+    return _LIFE.get()
 
 
 class Deadlock(AssertionError):  # noqa: N818 - it is what is found, and a failed assertion
@@ -108,27 +117,37 @@ class VirtualLoop(asyncio.BaseEventLoop):
         for task in (task for life in lives for task in life.tasks if not task.done()):
             task._log_destroy_pending = False  # type: ignore[attr-defined] # it is meant to be pending
             with suppress(BaseException):
-                task.get_coro().close()  # type: ignore[union-attr] # always a coroutine
+                task.get_coro().close()
         self._buried.clear()
 
     @override
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon(
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         return self._unless_dead(super().call_soon(callback, *args, context=context))
 
     @override
     def call_at(
-        self, when: float, callback: Any, *args: Any, context: Context | None = None
+        self,
+        when: float,
+        callback: Callable[[Unpack[_Ts]], object],
+        *args: *_Ts,
+        context: Context | None = None,
     ) -> asyncio.TimerHandle:
         handle = super().call_at(when, callback, *args, context=context)
         self._unless_dead(handle)
         return handle
 
     @override
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Context | None = None) -> asyncio.Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[_Ts]], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.Handle:
         return self.call_soon(callback, *args, context=context)
 
     @override
-    def create_task(self, coro: Any, *, name: Any = None, context: Context | None = None) -> asyncio.Task[Any]:
+    def create_task(
+        self, coro: Any, *, name: Any = None, context: Context | None = None
+    ) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = super().create_task(coro, name=name, context=context)
         life = (context or copy_context()).get(_LIFE)
         if life is not None:
@@ -136,9 +155,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return task
 
     @override
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[Unpack[_Ts]], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]:
         """Run `func` on this thread, a little later; its result is known a little later still."""
-        done: asyncio.Future[Any] = self.create_future()
+        done: asyncio.Future[_T] = self.create_future()
         life, context = _LIFE.get(), copy_context()
 
         def work() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
+from typing_extensions import override
+
 WEATHERS = ("failing", "limiting", "refusing", "slow", "resetting", "hanging")
 MOMENTS = ("worked", "landed", "told", "accepted")
-_CHAOS = (600.0, 2400.0)  # seconds
+_CHAOS = (300.0, 1200.0)  # seconds
 
 _MAIN = """
 server: {{listen: "127.0.0.1:9797", drain_timeout: 5s}}
@@ -42,6 +44,7 @@ class Step:
     whom: str = ""
     span: float = 0.0
 
+    @override
     def __str__(self) -> str:
         span = f" for {self.span:.0f} s" if self.span else ""
         return f"{self.at:9.3f}  {self.what} {self.whom}{span}"
@@ -88,8 +91,10 @@ def plan(seed: int | str) -> Plan:
 def _limit(random: Random) -> Limit | None:
     if random.random() < 0.3:
         return None
-    requests = random.randint(3, 20)
-    return Limit(requests, random.choice((10, 30, 60)), random.randint(1, requests))
+    requests = random.randint(2, 10)
+    return Limit(
+        requests, random.choice((10, 30, 60)), random.choice((requests, random.randint(1, requests)))
+    )
 
 
 def _mains(random: Random, limits: dict[str, Limit | None]) -> tuple[str, str]:
@@ -99,9 +104,7 @@ def _mains(random: Random, limits: dict[str, Limit | None]) -> tuple[str, str]:
         limit = limits[name]
         said = [f"probe_interval: {random.choice((20, 60))}s", f"concurrency: {random.randint(1, 6)}"]
         if limit:
-            said += [
-                f"rate_limit: {{requests: {limit.requests}, per: {limit.per}s, burst: {limit.burst}}}"
-            ]
+            said += [f"rate_limit: {{requests: {limit.requests}, per: {limit.per}s, burst: {limit.burst}}}"]
         if name == "elven":
             said += [f"key_interval: {random.choice((0, 0, 30))}s"]
         return ", ".join(said)
@@ -116,7 +119,7 @@ def _mains(random: Random, limits: dict[str, Limit | None]) -> tuple[str, str]:
 
 
 def _alerts(random: Random) -> list[tuple[str, dict[str, str], dict[str, str], str]]:
-    number = random.choice((3, 5, 8, 12, 40))
+    number = random.choice((3, 5, 8, 12, 25))
     groups = [f"g{one}" for one in range(random.randint(1, 4))]
     found = []
     for one in range(number):
@@ -145,7 +148,7 @@ def _lives(random: Random, names: list[str], chaos: float) -> list[Step]:
         at = random.uniform(0, chaos / 2) if storm is None else storm + random.uniform(0, 2)
         for _ in range(random.choice((1, 1, 2, 3, 6))):
             steps.append(Step(at, "fire", name))
-            at += random.choice((3.0, 20.0, 45.0, 120.0, 600.0)) * random.uniform(0.5, 1.5)
+            at += random.choice((3.0, 20.0, 45.0, 120.0, 300.0)) * random.uniform(0.5, 1.5)
             if random.random() < 0.85:
                 steps.append(Step(at, "resolve", name))
             at += random.choice((3.0, 20.0, 45.0, 300.0)) * random.uniform(0.5, 1.5)
@@ -169,10 +172,12 @@ def _faults(random: Random, chaos: float) -> list[Step]:
         steps.append(Step(at, f"weather {weather}", random.choice(destinations), span))
     happen("crash", 2, span=20)
     for moment in MOMENTS:
-        for _ in range(random.choice((0, 0, 1, 2))):
-            steps.append(Step(random.uniform(0, chaos), "crash at", moment, random.uniform(0.1, 15)))
+        steps += [
+            Step(random.uniform(0, chaos), "crash at", moment, random.uniform(0.1, 15))
+            for _ in range(random.choice((0, 0, 1, 2)))
+        ]
     happen("stop", 1, span=20)
-    happen("full", 1, span=90)
+    happen("full", 2, span=90)
     happen("read-only", 1, span=60)
     happen("part", 1, span=200)
     happen("rotate", 1, whom=destinations, span=120)

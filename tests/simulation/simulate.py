@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from tests.simulation.happenings import live
@@ -39,3 +40,27 @@ def run(planned: Plan) -> Verdict:
         )
     finally:
         shutil.rmtree(folder)
+
+
+def shrunk(planned: Plan, verdict: Verdict, *, tries: int = 60) -> Plan:
+    """The plan with as few steps as still break the same law: larger pieces are left out first."""
+    law = _gist(verdict)
+    size = max(1, len(planned.steps) // 2)
+    while tries > 0:
+        start, progress = 0, False
+        while start < len(planned.steps) and tries > 0:
+            fewer = replace(planned, steps=planned.steps[:start] + planned.steps[start + size :])
+            tries -= 1
+            if _gist(run(fewer)) == law:
+                planned, progress = fewer, True
+            else:
+                start += size
+        if size == 1 and not progress:
+            break
+        size = max(1, size // 2)
+    return planned
+
+
+def _gist(verdict: Verdict) -> str:
+    """The law that was broken first, without the names and numbers of the case."""
+    return " ".join(word for word in verdict.broken[0].split() if word.isalpha()) if verdict.broken else ""

@@ -108,4 +108,3 @@ class SimulatedTransport(Transport):
                 return await NETWORK.get().send(request)
         except TimeoutError:
             return Ambiguous(f"no answer within {self._route.timeout.total_seconds():g} s")
-

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import hashlib
+import io
 import logging
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,7 @@ import orjson
 import structlog
 from sqlalchemy import event
 from sqlalchemy.pool import Pool
+from typing_extensions import override
 
 from alertbridge.app import App
 from alertbridge.config.load import Configuration, load
@@ -29,7 +32,7 @@ from alertbridge.operate.logs import configure_logging
 from tests.simulation.alertmanager import Alert, Source
 from tests.simulation.connection import Answer, ask
 from tests.simulation.destinations import Said, Sent, Vendor
-from tests.simulation.loop import _LIFE, Life, VirtualLoop
+from tests.simulation.loop import Life, VirtualLoop, life_of_this_moment
 from tests.simulation.plan import Plan
 from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport
 
@@ -94,8 +97,8 @@ class World:
         self.source = Source(
             clock=self.clock, random=Random(f"{seed}/source"), post=self._post, tell=self.tell
         )
-        for name, labels, annotations, group in self.plan.alerts:
-            self.source.alerts[name] = Alert(name, labels, annotations, group)
+        for name, labels, texts, group in self.plan.alerts:
+            self.source.alerts[name] = Alert(name, labels, texts, group)
         self.main = 0
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write("source-token", SOURCE_TOKEN)
@@ -116,11 +119,11 @@ class World:
         return self.loop.time()
 
     def tell(self, who: str, what: str) -> None:
-        self.story.append(f"{self.loop.time():12.6f}  {who:<9} {what}")
+        self.story.append(f"{self.loop.time():12.6f}  {who:<9} {what.replace(str(self.folder), '')}")
 
     def violate(self, law: str) -> None:
         self.tell("LAW", law)
-        self.broken.append(f"{self.loop.time():.3f}: {law}")
+        self.broken.append(law)
 
     # The files that an operator writes
 
@@ -252,8 +255,9 @@ class World:
             self._make_faulty(connection)
 
     def _make_faulty(self, connection: sqlite3.Connection) -> None:
-        connection.execute(_FULL if self._disk == "full" else _ROOM)
-        connection.execute(f"PRAGMA query_only={int(self._disk == 'read-only')}")
+        with suppress(sqlite3.ProgrammingError):  # closed by now
+            connection.execute(_FULL if self._disk == "full" else _ROOM)
+            connection.execute(f"PRAGMA query_only={int(self._disk == 'read-only')}")
 
     def _connected(self, connection: sqlite3.Connection, _record: object) -> None:
         self._connections.append(connection)
@@ -319,7 +323,9 @@ class World:
         if limit is not None:
             window = [one for one in vendor.sent if now - one.left < limit.per - _JITTER]
             if len(window) > limit.requests:
-                self.violate(f"{len(window)} requests to {vendor.name} in {limit.per} s, {limit.requests} allowed")
+                self.violate(
+                    f"{len(window)} requests to {vendor.name} in {limit.per} s, {limit.requests} allowed"
+                )
         for one in vendor.sent[:-1]:
             unknown = one.told_at is None and now - one.left < _TIMEOUT
             if one.key == sent.key and one.life is sent.life and unknown:
@@ -397,30 +403,24 @@ class _Wires:
         return answer
 
 
-@dataclass
-class _Log:
+class _Log(io.StringIO):
     """Takes the lines of the daemon's log."""
 
-    world: World
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
 
-    def write(self, line: str) -> None:
-        life = _LIFE.get()
-        if life is None or not life.alive:
-            return
-        self.world.see_no_secret("the log", line)
-        said = orjson.loads(line)
-        del said["timestamp"]
-        text = orjson.dumps(said).decode().replace(str(self.world.folder), "")
-        self.world.tell("log", text)
-
-    def flush(self) -> None:
-        """Nothing is held."""
-
-    def isatty(self) -> bool:
-        return False
+    @override
+    def write(self, line: str) -> int:
+        life = life_of_this_moment()
+        if life is not None and life.alive:
+            self._world.see_no_secret("the log", line)
+            said = orjson.loads(line)
+            del said["timestamp"]
+            self._world.tell("log", orjson.dumps(said).decode())
+        return len(line)
 
 
 def _outside() -> Context:
     """Where nothing belongs to any life."""
     return Context()
-
