@@ -76,7 +76,7 @@ async def _befall(world: World, step: Step, pass_by: Callable[[], Awaitable[None
             world.vendors[step.whom].weather = weather
             await pass_by()
             world.vendors[step.whom].weather = "fair"
-        case ["full" | "read-only" as fault]:
+        case ["full" | "read-only" | "stalling" as fault]:
             world.disk(fault)
             await pass_by()
             world.disk("")
@@ -107,6 +107,7 @@ async def _reload(world: World) -> None:
     for vendor in world.vendors.values():
         vendor.pauses.clear()
     await world.insist("POST", "/-/reload")
+    world.reloaded_at = world.now()
 
 
 async def _pause(world: World, name: str, pass_by: Callable[[], Awaitable[None]]) -> None:

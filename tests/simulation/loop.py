@@ -69,7 +69,10 @@ class _Leap:
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """`worked` is called in the world whenever a life's work in a thread is done and its result not yet known there."""
+    """`worked` is called in the world whenever a life's work in a thread is done and its result not yet known there.
+
+    `stalling` is how many seconds the disk may take to begin, and to come back; 0 where it is well.
+    """
 
     def __init__(self, random: Random, *, worked: Callable[[Life], None]) -> None:
         super().__init__()
@@ -79,6 +82,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self._buried: list[object] = []
         self.servers: dict[Life, Callable[[], asyncio.Protocol]] = {}
         self.complaints: list[str] = []
+        self.stalling = 0.0
         self._selector = _Leap(self)
         self._clock_resolution = 1e-7
         self.set_exception_handler(self._complain)
@@ -194,7 +198,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def _while(self) -> float:
         slow = self._random.randrange(_SLOW_ONE_IN) == 0
-        return self._random.random() * (_SLOW if slow else _QUICK)
+        return self._random.random() * (self.stalling or (_SLOW if slow else _QUICK))
 
     def _unless_dead(self, handle: asyncio.Handle) -> asyncio.Handle:
         life = handle._context.get(_LIFE)  # type: ignore[attr-defined] # where it belongs

@@ -179,6 +179,7 @@ def _faults(random: Random, chaos: float) -> list[Step]:
     happen("stop", 1, span=20)
     happen("full", 2, span=90)
     happen("read-only", 1, span=60)
+    happen("stalling", 1, span=120)
     happen("part", 1, span=200)
     happen("rotate", 1, whom=destinations, span=120)
     happen("pause", 1, whom=destinations, span=200)

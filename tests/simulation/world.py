@@ -80,6 +80,7 @@ class World:
     secrets: set[str] = field(default_factory=set)
     stops: dict[str, float] = field(default_factory=dict)
     app: App | None = None
+    reloaded_at: float = 0.0
     down: bool = True
 
     def __post_init__(self) -> None:
@@ -244,13 +245,14 @@ class World:
     # The disk
 
     def disk(self, fault: str) -> None:
-        """`full`, `read-only`, or nothing."""
+        """`full`, `read-only`, `stalling`, or nothing."""
         self.tell("disk", fault or "is well")
         if self._disk:
             self.faulty_disk[-1] = (self.faulty_disk[-1][0], self.now())
         if fault:
             self.faulty_disk.append((self.now(), float("inf")))
         self._disk = fault
+        self.loop.stalling = _STALL if fault == "stalling" else 0.0
         for connection in self._connections:
             self._make_faulty(connection)
 
@@ -321,7 +323,8 @@ class World:
         vendor, now = self.vendors[sent.destination], self.now()
         limit = self.plan.limits[sent.destination]
         if limit is not None:
-            window = [one for one in vendor.sent if now - one.left < limit.per - _JITTER]
+            late = _JITTER + (_STALLED if self._counted_anew(now - limit.per) else 0)
+            window = [one for one in vendor.sent if now - one.left < limit.per - late]
             if len(window) > limit.requests:
                 self.violate(
                     f"{len(window)} requests to {vendor.name} in {limit.per} s, {limit.requests} allowed"
@@ -333,6 +336,11 @@ class World:
         for life, since, until in vendor.pauses:
             if life is sent.life and since + _JITTER < now < until - _JITTER:
                 self.violate(f"#{sent.number} leaves in a pause that {vendor.name} asked for")
+
+    def _counted_anew(self, since: float) -> bool:
+        """Whether a courier has begun since then that knows of requests only when they were recorded, by a slow disk."""
+        begun = max(self.began_at[self.life], self.reloaded_at) >= since
+        return begun and any(until >= since for _, until in self.faulty_disk)
 
     def check_acknowledged(self) -> None:
         """Whatever was answered with 202 is on disk."""
@@ -387,6 +395,8 @@ class World:
 
 _JITTER = 1.5  # seconds between the instant of a claim and the wire, at most
 _TIMEOUT = 10.0
+_STALL = 4.0
+_STALLED = 4 * _STALL  # for the work before, and the work itself: each begins late and is known late
 
 
 @dataclass
