@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format soak kills powercuts reloads bench lock clean
+.PHONY: help demo run test check format soak simulate kills powercuts reloads bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -43,6 +43,10 @@ format: $(VENV)/.dev  ## format and mend what can be mended
 STEPS ?= 1000000
 soak: $(VENV)/.dev  ## random lives of the relay against a plain model, for STEPS steps (SEED=… again)
 	STEPS=$(STEPS) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s tests/integration/test_incident_model.py -k long
+
+SEEDS ?= 100
+simulate: $(VENV)/.dev  ## the daemon in a world of virtual time and faults, for SEEDS seeds; SEED=… tells the story of one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)

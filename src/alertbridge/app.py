@@ -72,7 +72,8 @@ class App:
     """One daemon: `start` it, wait for `ended`, `reload` it, `stop` it.
 
     `load` reads the configuration again; without it a reload finds the one that is in use. `redactor` learns the
-    secrets of every configuration that is loaded: hand over the one that the log is cleaned with.
+    secrets of every configuration that is loaded: hand over the one that the log is cleaned with. `store`, `transport`
+    and `chance` are what it meets of the disk, the network and luck: all of that can be handed in, and then is repeatable.
     """
 
     def __init__(
@@ -83,13 +84,19 @@ class App:
         state_directory: str | None = None,
         load: Callable[[], Configuration] | None = None,
         redactor: Redactor | None = None,
+        store: type[Store] = Store,
+        transport: type[Transport] = Transport,
+        chance: random.Random | None = None,
     ) -> None:
         self.configuration = configuration
+        self._open_store = store.open
+        self._transport = transport
+        self._chance = chance or random.SystemRandom()
         self.metrics = Metrics()
         self.port = 0
         self._clock = clock
         self._load = load or (lambda: self.configuration)
-        self._new_id = Ulids(clock=clock)
+        self._new_id = Ulids(clock=clock, entropy=self._chance.randbytes)
         self._redactor = redactor or Redactor(())
         self._redactor.learn(configuration.secrets)
         self._path = database_path(configuration.settings.storage.url, state_directory)
@@ -115,7 +122,7 @@ class App:
         """
         settings = self.configuration.settings
         fresh = settings.storage.on_corruption == "start_fresh"
-        self._store = await Store.open(
+        self._store = await self._open_store(
             self._path,
             accepted=self._wake_decider,
             full=self._intake.full,
@@ -255,10 +262,10 @@ class App:
             store=self._store,
             teller=self._teller,
             forges=forges(settings),
-            transport=Transport(route=Route(timeout=_FORGE_TIMEOUT), clock=self._clock),
+            transport=self._transport(route=Route(timeout=_FORGE_TIMEOUT), clock=self._clock),
             clock=self._clock,
             metrics=self.metrics,
-            chance=random.SystemRandom().random,
+            chance=self._chance.random,
             clean=self._redactor.clean,
         )
         self._rotation = Rotation(
@@ -329,9 +336,10 @@ class App:
             name,
             settings.destinations[name],
             store=self._store,
+            transport=self._transport,
             clock=self._clock,
             metrics=self.metrics,
-            chance=random.SystemRandom().random,
+            chance=self._chance.random,
             clean=self._redactor.clean,
         )
 

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from alertbridge.clock import SystemClock
 from alertbridge.config.secrets import Redactor
@@ -21,7 +22,9 @@ from alertbridge.metrics import Metrics
 from alertbridge.model import JSON, Action, DeliveryState, Secret, Severity
 from alertbridge.simulate.server import Simulation
 from alertbridge.store import dispatch, outbox
+from alertbridge.store.dispatch import Claim
 from alertbridge.store.outbox import Posting
+from alertbridge.store.schema import deliveries
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
 
@@ -310,6 +313,55 @@ async def test_the_loop_sends_what_is_posted_while_it_rests(line: Line) -> None:
     line.courier.close()
     await running
     await line.courier.drained()
+
+
+async def test_what_falls_due_while_it_looks_is_not_overslept(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, step = dispatch.claim, timedelta(milliseconds=1)
+    identifier, due = await line.post(), line.clock.now() + 5 * step
+    await line.store.write(
+        lambda c: c.execute(
+            update(deliveries).where(deliveries.c.id == identifier).values(next_attempt_at=due)
+        )
+    )
+
+    def slowly(*_: object, **rest: Any) -> list[Claim]:
+        monkeypatch.undo()
+        found = look(*_, **rest)  # type: ignore[arg-type] # handed on as it came
+        line.clock._now += 10 * step
+        return found
+
+    monkeypatch.setattr(dispatch, "claim", slowly)
+    running = asyncio.create_task(line.courier.run())
+    async with asyncio.timeout(5):
+        while not line.taken():
+            await asyncio.sleep(0.01)
+            line.clock.move_to(min(line.clock.now() + step, due + 50 * step))
+    line.courier.close()
+    await running
+    await line.courier.drained()
+
+
+async def test_the_rate_limit_counts_from_when_a_request_leaves_a_slow_disk(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line.courier.policy = replace(POLICY, rate_limit=RateLimit(1, timedelta(seconds=60), 1))
+    look, late = dispatch.claim, timedelta(seconds=20)
+
+    def slowly(*_: object, **rest: Any) -> list[Claim]:
+        found = look(*_, **rest)  # type: ignore[arg-type] # handed on as it came
+        line.clock._now += late
+        return found
+
+    monkeypatch.setattr(dispatch, "claim", slowly)
+    for key in "ab":
+        await line.post(key)
+    assert await line.courier.run_once() == 1
+    line.clock.advance(timedelta(seconds=59))
+    assert await line.courier.run_once() == 0
+    line.clock.advance(timedelta(seconds=1))
+    assert await line.courier.run_once() == 1
 
 
 async def test_a_bug_in_a_destination_loses_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,8 @@ class Courier:
         self._wake = asyncio.Event()
         self._closing = False
         self._flying: set[asyncio.Task[None]] = set()
+        self._looked_at = clock.now()
+        self._left: list[datetime] = []  # when requests left, as far back as the rate limit counts
         self._report = Report(destination=self.name, metrics=metrics, clean=clean)
         self._log = structlog.get_logger().bind(destination=self.name)
 
@@ -159,6 +161,7 @@ class Courier:
 
     async def start_due(self) -> int:
         """Claim as much as may be sent now, begin to send it, and return how many that were."""
+        self._looked_at = self._clock.now()
         await self._end_quota()
         room = self._room()
         if room <= 0:
@@ -167,6 +170,8 @@ class Courier:
         if expired:
             self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
         for claim in claims:
+            if (limit := self.policy.rate_limit) is not None:
+                self._left = [*self._left, self._clock.now()][-limit.requests :]
             task = asyncio.create_task(self._carry(claim))
             self._flying.add(task)
             task.add_done_callback(self._landed)
@@ -189,7 +194,13 @@ class Courier:
         if limit is None:
             return None
         now = self._clock.now()
-        return available(limit, dispatch.recent_starts(connection, self.name, since=now - limit.per), now)
+        return min(available(limit, starts, now) for starts in self._starts(connection, limit, now))
+
+    def _starts(
+        self, connection: Connection, limit: RateLimit, now: datetime
+    ) -> tuple[list[datetime], list[datetime]]:
+        """When requests began: as it is on disk; and as they left, which is later where the disk is slow."""
+        return dispatch.recent_starts(connection, self.name, since=now - limit.per), self._left
 
     async def _end_quota(self) -> None:
         """End a pause that needs no probe for that, when its time has come."""
@@ -318,15 +329,18 @@ class Courier:
             self._log.error("courier.failed", error=str(error))
 
     async def _rest(self) -> None:
-        """Wait for news, for something in flight to land, or for the next thing to fall due."""
-        now = self._clock.now()
+        """Wait for news, for something in flight to land, or for what has not been due yet when it was last looked.
+
+        Looking takes time: what falls due meanwhile, or what the rate limit allows by then, is waited for no more.
+        """
+        now, looked_at = self._clock.now(), self._looked_at
         due = [now + _IDLE]
         obstacle = self.standing.obstacle
         if obstacle is not None and not obstacle.over(now):
             due.append(obstacle.until)
         elif self._room() > 0:  # with everything under way, only what lands matters
-            due += await self._store.read(lambda connection: self._next_due(connection, now))
-        span = max(timedelta(milliseconds=1), min(moment for moment in due if moment > now) - now)
+            due += await self._store.read(lambda connection: self._next_due(connection, looked_at))
+        span = max(timedelta(milliseconds=1), min(moment for moment in due if moment > looked_at) - now)
         await rest(self._clock, span, until=self._wake)
 
     def _next_due(self, connection: Connection, now: datetime) -> list[datetime]:
@@ -335,8 +349,7 @@ class Courier:
             due.append(moment)
         limit = self.limit
         if limit is not None:
-            starts = dispatch.recent_starts(connection, self.name, since=now - limit.per)
-            due.append(next_start(limit, starts, now))
+            due.append(max(next_start(limit, starts, now) for starts in self._starts(connection, limit, now)))
         return due
 
 
