@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from typing_extensions import override
@@ -16,10 +16,15 @@ from alertbridge.cli.since import Since
 from alertbridge.cli.table import table
 from alertbridge.cli.taught import Taught, TaughtGroup
 
+_Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What can be asked of a listing: by which filters, and what its table shows of an item."""
+    """What can be asked of a listing: by which filters, and what its table shows of an item.
+
+    A filter that has `words` may be one of them and nothing else.
+    """
 
     name: str
     one: str
@@ -27,6 +32,7 @@ class Listing:
     filters: Mapping[str, str]
     head: Sequence[str]
     row: Callable[[Mapping[str, Any]], Sequence[str]]
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class ListingGroup(TaughtGroup):
@@ -70,10 +76,19 @@ def _list(listing: Listing) -> click.Command:
         else:
             click.echo("there are none", err=True)
 
+    return filtered(listing, listed)
+
+
+def filtered(listing: Listing, command: _Command) -> _Command:
+    """The same command, with an option for each filter of the listing."""
     for name, said in listing.filters.items():
-        kind = Since() if name == "since" else click.STRING
-        listed = click.option(f"--{name}", type=kind, help=said)(listed)
-    return listed
+        kind: click.ParamType[Any] = click.STRING
+        if name == "since":
+            kind = Since()
+        elif words := listing.words.get(name):
+            kind = click.Choice([str(word) for word in words])
+        command = click.option(f"--{name}", type=kind, help=said)(command)
+    return command
 
 
 def _show(listing: Listing) -> click.Command:

@@ -36,6 +36,8 @@ def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
     """
     from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
+    if not asked.strip():
+        raise click.BadParameter("say what is asked for: an empty text names nothing", param_hint="KEY")
     story = Caller(config, url=url).get(f"/api/v1/trace/{asked}")
     if as_json:
         click.echo(json.dumps(story, indent=2, ensure_ascii=False))
