@@ -277,6 +277,8 @@ class App:
             bridge=lambda: self._decider.bridge,
             couriers=self._fleet.couriers,
             wake=self._fleet.wake,
+            decide=self._decider.wake,
+            new_id=self._new_id,
             pulses=self._watchman.pulses,
             reload=self.reload,
             clock=self._clock,

@@ -204,17 +204,19 @@ class Decider:
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
+            replayed = _is_replayed(item)
             changes = decide(
                 state,
                 item.heard,
                 now=heard_at,
-                stale_window=item.stale_window,
+                stale_window=_window(item, heard_at, now),
                 rules_hash=bridge.rulebook.hash,
                 new_id=self._new_id,
+                replayed=replayed,
             )
             changes = lay(bridge, connection, render(bridge, changes, before=state, at=heard_at))
             state.absorb(changes)
-            postings.add(changes, state, received_at=heard_at)
+            postings.add(changes, state, received_at=now if replayed else heard_at)
             decisions.append(Decision(item, changes))
         ledger.store(connection, merged(decision.changes for decision in decisions))
         postings.store(connection)
@@ -227,7 +229,7 @@ class Decider:
             return
         for item in inputs:
             for one in item.heard:
-                if one.heartbeats and one.alert.firing and item.event and not item.event.inferred:
+                if one.heartbeats and one.alert.firing and item.event and _is_beat(item):
                     self._beat(one.heartbeats, item.event.received_at)
 
     async def _set_aside(self, error: Exception) -> int:
@@ -265,12 +267,13 @@ class Decider:
 
 def read(feed: Feed, event: Event) -> Notification:
     """What the body of an event says. Raises MalformedBody."""
-    if not (event.inferred or event.adopted):
+    if not (event.inferred or event.adopted or event.by_hand):
         return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
-    if event.adopted:
-        return said
-    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+    inferred, by_hand = event.inferred != "", event.by_hand != ""
+    return replace(
+        said, alerts=tuple(replace(alert, inferred=inferred, by_hand=by_hand) for alert in said.alerts)
+    )
 
 
 def breath(decided: int, most: int) -> timedelta:
@@ -360,6 +363,21 @@ def _heard_until(waiting: list[Event], now: datetime) -> datetime:
     return waiting[0].received_at if waiting else now
 
 
+def _is_replayed(item: Input) -> bool:
+    return item.event is not None and item.event.replay_of != ""
+
+
+def _is_beat(item: Input) -> bool:
+    """Whether it was heard now, from a source: what is concluded or decided once more proves no life."""
+    return item.event is not None and not (item.event.inferred or item.event.replay_of)
+
+
+def _window(item: Input, heard_at: datetime, now: datetime) -> timedelta:
+    """How long a doubt may last from `heard_at` on; what is decided once more is doubted from now on."""
+    since = now - heard_at if _is_replayed(item) and item.stale_window else timedelta(0)
+    return item.stale_window + since
+
+
 def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:
     heard = [one for item in inputs for one in item.heard]
     return ledger.load(
@@ -367,6 +385,7 @@ def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State
         alert_ids=(one.alert.id for one in heard),
         places=((intent.destination, intent.key) for one in heard for intent in one.intents),
         now=now,
+        past=any(map(_is_replayed, inputs)),
     )
 
 

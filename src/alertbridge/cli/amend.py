@@ -59,6 +59,31 @@ def skip(incident: str, reason: str, config: Path, url: str | None, *, as_json: 
     _act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
 
 
+@click.command(
+    cls=Taught,
+    examples=(
+        'alertbridge incidents close 01M805Q2E9CFR1JZF4KQKBKP5W --reason "the host is gone for good"',
+        "alertbridge incidents --state open         lists what could be closed",
+    ),
+)
+@click.argument("identifier", metavar="ID")
+@_reason
+@daemon_options
+@_json
+def close(identifier: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """End an incident by hand: each alert that fires in it is resolved, wherever it fires.
+
+    Elven gets its `resolved`, Hivel its record. While such an alert goes on as it is, it stays closed, however often its
+    source repeats it; when it has resolved and fires again, that counts.
+    """
+    left = _tell(config, url, f"incidents/{identifier}/close", {"reason": reason})
+    if as_json:
+        click.echo(json.dumps(left, indent=2))
+        return
+    alerts = "1 alert is" if left["alerts"] == 1 else f"{left['alerts']} alerts are"
+    click.echo(f"{alerts} resolved by hand; `alertbridge trace {identifier}` tells what becomes of it")
+
+
 @click.command(cls=Taught, examples=("alertbridge deliveries retry 01M805Q3CSB5XQVP2H5WNNASXY",))
 @click.argument("identifier", metavar="ID")
 @click.option("--force", is_flag=True, help="Also if something newer was delivered on its key.")

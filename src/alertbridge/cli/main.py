@@ -7,7 +7,7 @@ import sys
 import click
 
 from alertbridge import __version__
-from alertbridge.cli.amend import complete, discard, pause, resume, retry, skip
+from alertbridge.cli.amend import close, complete, discard, pause, resume, retry, skip
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
@@ -52,6 +52,7 @@ def group() -> None:
 
 deliveries.add_command(retry)
 deliveries.add_command(discard)
+incidents.add_command(close)
 destinations.add_command(pause)
 destinations.add_command(resume)
 _COMMANDS: tuple[click.Command, ...] = (

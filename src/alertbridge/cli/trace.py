@@ -14,6 +14,7 @@ from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 
 _LONGEST = 200
+_NOT_POSTED = ("inferred", "adopted", "by_hand", "replay_of")
 _WAITING = ("held", "pending", "sending")
 
 
@@ -91,10 +92,10 @@ def _change(content: Mapping[str, Any]) -> str:
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
     effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
-    none = "no rule asked" if entry["inferred"] else "no rule"
+    none = "no rule asked" if entry["inferred"] or entry["by_hand"] else "no rule"
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"
-    why = "".join(f"{how}, {entry[how]}; " for how in ("inferred", "adopted") if entry[how])
+    why = "".join(f"{how.replace('_', ' ')}, {entry[how]}; " for how in _NOT_POSTED if entry[how])
     said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
     return entry["status"], said
 

@@ -15,6 +15,8 @@ from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.bulk import Bulk
+from alertbridge.operate.closing import Closing
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.heartbeats_page import HeartbeatsPage
@@ -43,6 +45,8 @@ class Desk:
         bridge: Callable[[], Bridge],
         couriers: Mapping[str, Courier],
         wake: Callable[[], None],
+        decide: Callable[[], None],
+        new_id: Callable[[], str],
         pulses: Callable[[], Mapping[str, Pulse]],
         reload: Reload,
         clock: Clock,
@@ -61,6 +65,8 @@ class Desk:
             Actions(
                 store=store, destinations=lambda: bridge().destinations, wake=wake, clock=clock, guard=guard
             ),
+            Bulk(store=store, wake=wake, clock=clock, guard=guard),
+            Closing(store=store, clock=clock, new_id=new_id, decide=decide, guard=guard),
             Stopping(store=store, stations=stations, clock=clock, guard=guard),
             MetricsPage(
                 store=store, couriers=couriers, pulses=pulses, expected=expected, clock=clock, metrics=metrics
