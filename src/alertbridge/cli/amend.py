@@ -44,7 +44,7 @@ def complete(
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
         raise click.UsageError("say --repo-url, --pr-number or both")
-    _act(config, url, f"incidents/{incident}/complete", given, as_json=as_json)
+    act(config, url, f"incidents/{incident}/complete", given, as_json=as_json)
 
 
 @click.command(
@@ -56,7 +56,7 @@ def complete(
 @_json
 def skip(incident: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
     """Never send the record of INCIDENT."""
-    _act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
+    act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
 
 
 @click.command(
@@ -82,31 +82,6 @@ def close(identifier: str, reason: str, config: Path, url: str | None, *, as_jso
         return
     alerts = "1 alert is" if left["alerts"] == 1 else f"{left['alerts']} alerts are"
     click.echo(f"{alerts} resolved by hand; `alertbridge trace {identifier}` tells what becomes of it")
-
-
-@click.command(cls=Taught, examples=("alertbridge deliveries retry 01M805Q3CSB5XQVP2H5WNNASXY",))
-@click.argument("identifier", metavar="ID")
-@click.option("--force", is_flag=True, help="Also if something newer was delivered on its key.")
-@daemon_options
-@_json
-def retry(identifier: str, config: Path, url: str | None, *, force: bool, as_json: bool) -> None:
-    """Send a delivery that is dead again, or one that waits for another try at once."""
-    _act(config, url, f"deliveries/{identifier}/retry", {"force": force}, as_json=as_json)
-
-
-@click.command(
-    cls=Taught,
-    examples=(
-        'alertbridge deliveries discard 01M805Q3CSB5XQVP2H5WNNASXY --reason "closed by hand in Elven"',
-    ),
-)
-@click.argument("identifier", metavar="ID")
-@_reason
-@daemon_options
-@_json
-def discard(identifier: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
-    """Give up a delivery that is held, pending or dead."""
-    _act(config, url, f"deliveries/{identifier}/discard", {"reason": reason}, as_json=as_json)
 
 
 @click.command(
@@ -139,7 +114,8 @@ def _tell(config: Path, url: str | None, path: str, body: dict[str, Any]) -> dic
     return Caller(config, url=url).act(f"/api/v1/{path}", body)
 
 
-def _act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
+def act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
+    """Do it, and say what it has left behind."""
     left = _tell(config, url, path, body)
     if as_json:
         click.echo(json.dumps(left, indent=2))

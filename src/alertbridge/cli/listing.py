@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 from typing_extensions import override
@@ -15,8 +15,6 @@ from alertbridge.cli.options import daemon_options
 from alertbridge.cli.since import Since
 from alertbridge.cli.table import table
 from alertbridge.cli.taught import Taught, TaughtGroup
-
-_Command = TypeVar("_Command", bound=Callable[..., Any] | click.Command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +74,23 @@ def _list(listing: Listing) -> click.Command:
         else:
             click.echo("there are none", err=True)
 
-    return filtered(listing, listed)
+    return filtered(listing)(listed)
 
 
-def filtered(listing: Listing, command: _Command) -> _Command:
-    """The same command, with an option for each filter of the listing."""
-    for name, said in listing.filters.items():
-        kind: click.ParamType[Any] = click.STRING
-        if name == "since":
-            kind = Since()
-        elif words := listing.words.get(name):
-            kind = click.Choice([str(word) for word in words])
-        command = click.option(f"--{name}", type=kind, help=said)(command)
-    return command
+def filtered(listing: Listing) -> Callable[[click.Command], click.Command]:
+    """Give a command an option for each filter of the listing."""
+
+    def given(command: click.Command) -> click.Command:
+        for name, said in listing.filters.items():
+            kind: click.ParamType[Any] = click.STRING
+            if name == "since":
+                kind = Since()
+            elif words := listing.words.get(name):
+                kind = click.Choice([str(word) for word in words])
+            command.params.append(click.Option([f"--{name}"], type=kind, help=said))
+        return command
+
+    return given
 
 
 def _show(listing: Listing) -> click.Command:

@@ -7,7 +7,8 @@ import sys
 import click
 
 from alertbridge import __version__
-from alertbridge.cli.amend import close, complete, discard, pause, resume, retry, skip
+from alertbridge.cli.amend import close, complete, pause, resume, skip
+from alertbridge.cli.bulk import discard, export, retry
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
@@ -52,6 +53,7 @@ def group() -> None:
 
 deliveries.add_command(retry)
 deliveries.add_command(discard)
+deliveries.add_command(export)
 incidents.add_command(close)
 destinations.add_command(pause)
 destinations.add_command(resume)

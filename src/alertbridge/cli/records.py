@@ -89,6 +89,22 @@ def _entry(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (second(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
 
 
+DELIVERIES = Listing(
+    name="deliveries",
+    one="delivery",
+    help="List what waits to be sent, what arrived, and what did not.",
+    filters={
+        "state": "In this state.",
+        "destination": "To this destination.",
+        "key": "Of this key.",
+        "incident": "Of this incident.",
+        "action": "That say this.",
+        "since": _SINCE,
+    },
+    words={"state": tuple(DeliveryState), "action": tuple(Action)},
+    head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
+    row=_delivery,
+)
 _LISTINGS = (
     Listing(
         name="incidents",
@@ -106,22 +122,7 @@ _LISTINGS = (
         head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "KEY"),
         row=_incident,
     ),
-    Listing(
-        name="deliveries",
-        one="delivery",
-        help="List what waits to be sent, what arrived, and what did not.",
-        filters={
-            "state": "In this state.",
-            "destination": "To this destination.",
-            "key": "Of this key.",
-            "incident": "Of this incident.",
-            "action": "That say this.",
-            "since": _SINCE,
-        },
-        words={"state": tuple(DeliveryState), "action": tuple(Action)},
-        head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
-        row=_delivery,
-    ),
+    DELIVERIES,
     Listing(
         name="events",
         one="event",
