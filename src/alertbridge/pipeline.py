@@ -193,7 +193,7 @@ class Decider:
             return []
         self._hear_heartbeats(inputs)
         rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
-        state = _recall(connection, inputs, now)
+        state = recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
             destinations=bridge.destinations,
@@ -204,19 +204,10 @@ class Decider:
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
-            replayed = _is_replayed(item)
-            changes = decide(
-                state,
-                item.heard,
-                now=heard_at,
-                stale_window=_window(item, heard_at, now),
-                rules_hash=bridge.rulebook.hash,
-                new_id=self._new_id,
-                replayed=replayed,
-            )
+            changes = weigh(bridge, state, item, now=now, new_id=self._new_id)
             changes = lay(bridge, connection, render(bridge, changes, before=state, at=heard_at))
             state.absorb(changes)
-            postings.add(changes, state, received_at=now if replayed else heard_at)
+            postings.add(changes, state, received_at=now if item.replayed else heard_at)
             decisions.append(Decision(item, changes))
         ledger.store(connection, merged(decision.changes for decision in decisions))
         postings.store(connection)
@@ -306,6 +297,20 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
     return Input(event, tuple(heard), said.truncated, window, tuple(failures), said.receiver)
 
 
+def weigh(bridge: Bridge, state: State, item: Input, *, now: datetime, new_id: Callable[[], str]) -> Changes:
+    """What an input changes in `state`, which is left as it is; nothing is rendered yet."""
+    heard_at = item.event.received_at if item.event else now
+    return decide(
+        state,
+        item.heard,
+        now=heard_at,
+        stale_window=_window(item, heard_at, now),
+        rules_hash=bridge.rulebook.hash,
+        new_id=new_id,
+        replayed=item.replayed,
+    )
+
+
 def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> Changes:
     """The same changes, with the content of every incident that opened, and with what is new of those to be retold.
 
@@ -363,10 +368,6 @@ def _heard_until(waiting: list[Event], now: datetime) -> datetime:
     return waiting[0].received_at if waiting else now
 
 
-def _is_replayed(item: Input) -> bool:
-    return item.event is not None and item.event.replay_of != ""
-
-
 def _is_beat(item: Input) -> bool:
     """Whether it was heard now, from a source: what is concluded or decided once more proves no life."""
     return item.event is not None and not (item.event.inferred or item.event.replay_of)
@@ -374,18 +375,19 @@ def _is_beat(item: Input) -> bool:
 
 def _window(item: Input, heard_at: datetime, now: datetime) -> timedelta:
     """How long a doubt may last from `heard_at` on; what is decided once more is doubted from now on."""
-    since = now - heard_at if _is_replayed(item) and item.stale_window else timedelta(0)
+    since = now - heard_at if item.replayed and item.stale_window else timedelta(0)
     return item.stale_window + since
 
 
-def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:
+def recall(connection: Connection, inputs: Sequence[Input], now: datetime) -> State:
+    """All that is remembered that these inputs can touch."""
     heard = [one for item in inputs for one in item.heard]
     return ledger.load(
         connection,
         alert_ids=(one.alert.id for one in heard),
         places=((intent.destination, intent.key) for one in heard for intent in one.intents),
         now=now,
-        past=any(map(_is_replayed, inputs)),
+        past=any(item.replayed for item in inputs),
     )
 
 

@@ -22,6 +22,7 @@ from alertbridge.operate.guard import Guard
 from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.reload import Reload, ReloadPage
+from alertbridge.operate.replay import ReplayPage
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.pipeline import Bridge
@@ -72,6 +73,7 @@ class Desk:
                 store=store, couriers=couriers, pulses=pulses, expected=expected, clock=clock, metrics=metrics
             ),
             ReloadPage(reload=reload, guard=guard),
+            ReplayPage(store=store, bridge=bridge, clock=clock, new_id=new_id, decide=decide, guard=guard),
             RulesPage(store=store, in_use=lambda: bridge().rulebook.hash, guard=guard),
             ExplainPage(bridge=bridge, guard=guard, clock=clock, clean=clean),
             HeartbeatsPage(store=store, pulses=pulses, guard=guard),
