@@ -226,6 +226,21 @@ async def test_a_dropped_member_joins_the_incident_that_was_open_when_it_was_hea
     assert await ward.outbox() == ["elven alarmed eu"]
 
 
+async def test_an_incident_that_is_told_does_not_begin_earlier_for_what_was_dropped_before_it(
+    ward: Ward,
+) -> None:
+    ward.use(GROUP_OF_B)
+    await ward.hear(firing("a", NOON, cluster="eu"))
+    await ward.hear(resolved("a", NOON, ward.clock.now(), cluster="eu"))
+    ward.clock.advance(30 * MINUTE)
+    began = ward.clock.now()
+    await ward.hear(firing("b", began, cluster="eu"))
+    ward.use(GROUP)
+    await replay(ward)
+    seen = (await ward.get("incidents?state=open"))["items"]
+    assert [one["opened_at"] for one in seen] == [instant(began)] * 2
+
+
 async def test_what_is_asked_for_by_what_became_of_it_is_alone_replayed(ward: Ward) -> None:
     await ward.hear(firing("told", NOON))
     ward.use(DROP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,36 @@ def resume(name: str, config: Path, url: str | None) -> None:
     """Let a destination go on at once, whoever or whatever has paused it."""
     _tell(config, url, f"destinations/{name}/resume", {})
     click.echo(f"{name} goes on")
+
+
+@click.command(
+    "test",
+    cls=Taught,
+    examples=("alertbridge destinations test elven", "alertbridge destinations test hivel --json"),
+)
+@click.argument("name")
+@daemon_options
+@_json
+def try_out(name: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Try whether a destination can be reached and takes messages, also while it is paused.
+
+    Elven gets an `alarmed` and its `resolved`, under a key of their own, with the severity informational and a title that
+    says that it is a test. Hivel gets a record that lacks everything, which it is to refuse with 400: nothing is made up
+    in its figures. The exit status is 1 if it did not go well.
+    """
+    left = _tell(config, url, f"destinations/{name}/test", {})
+    click.echo(json.dumps(left, indent=2) if as_json else "\n".join(_tried(left)))
+    if not left["ok"]:
+        raise click.exceptions.Exit(1)
+
+
+def _tried(left: dict[str, Any]) -> Iterator[str]:
+    for step in left["steps"]:
+        status = f"HTTP {step['status']}" if step["status"] else "no answer"
+        why = f": {step['error']}" if step["error"] else ""
+        yield f"{left['name']} {step['step']}: {step['outcome']}, {status}, {step['seconds']:.3f} s{why}"
+    colour = "green" if left["ok"] else "red"
+    yield click.style("good" if left["ok"] else "not good", fg=colour, bold=True) + f": {left['finding']}"
 
 
 def _tell(config: Path, url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:

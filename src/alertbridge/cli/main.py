@@ -7,7 +7,7 @@ import sys
 import click
 
 from alertbridge import __version__
-from alertbridge.cli.amend import close, complete, pause, resume, skip
+from alertbridge.cli.amend import close, complete, pause, resume, skip, try_out
 from alertbridge.cli.bulk import discard, export, retry
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
@@ -16,6 +16,7 @@ from alertbridge.cli.explain import explain
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, deployments, destinations, events, incidents
 from alertbridge.cli.reload import reload
+from alertbridge.cli.replay import replay
 from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
@@ -57,9 +58,10 @@ deliveries.add_command(export)
 incidents.add_command(close)
 destinations.add_command(pause)
 destinations.add_command(resume)
+destinations.add_command(try_out)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, diff, serve, reload),
-    *(trace, incidents, deliveries, events, deployments, destinations, complete, skip, audit, rules),
+    *(trace, incidents, deliveries, events, deployments, destinations, complete, skip, replay, audit, rules),
     *(simulate, demo, schema),
 )
 for command in _COMMANDS:

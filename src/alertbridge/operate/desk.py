@@ -16,6 +16,7 @@ from alertbridge.metrics import Metrics
 from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.bulk import Bulk
+from alertbridge.operate.checkups import Checkups, Line
 from alertbridge.operate.closing import Closing
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
@@ -48,6 +49,7 @@ class Desk:
         wake: Callable[[], None],
         decide: Callable[[], None],
         new_id: Callable[[], str],
+        line: Callable[[str], Line],
         pulses: Callable[[], Mapping[str, Pulse]],
         reload: Reload,
         clock: Clock,
@@ -69,6 +71,15 @@ class Desk:
             Bulk(store=store, wake=wake, clock=clock, guard=guard),
             Closing(store=store, clock=clock, new_id=new_id, decide=decide, guard=guard),
             Stopping(store=store, stations=stations, clock=clock, guard=guard),
+            Checkups(
+                store=store,
+                stations=stations,
+                line=line,
+                new_id=new_id,
+                clock=clock,
+                clean=clean,
+                guard=guard,
+            ),
             MetricsPage(
                 store=store, couriers=couriers, pulses=pulses, expected=expected, clock=clock, metrics=metrics
             ),
