@@ -241,6 +241,16 @@ async def test_an_incident_that_is_told_does_not_begin_earlier_for_what_was_drop
     assert [one["opened_at"] for one in seen] == [instant(began)] * 2
 
 
+async def test_a_member_that_has_left_an_open_incident_does_not_return_to_it(ward: Ward) -> None:
+    ward.use(GROUP)
+    first = await ward.hear(firing("a", NOON, cluster="eu"), firing("b", NOON, cluster="eu"))
+    await ward.hear(resolved("a", NOON, ward.clock.now(), cluster="eu"))
+    await replay(ward)
+    ((said,),) = await ward.rows(f"SELECT alerts FROM events WHERE replay_of = '{first}'")
+    effects = {one["fingerprint"]: [e["effect"] for e in one["incidents"]] for one in orjson.loads(said)}
+    assert effects == {"a": [], "b": ["repeated", "repeated"]}
+
+
 async def test_what_is_asked_for_by_what_became_of_it_is_alone_replayed(ward: Ward) -> None:
     await ward.hear(firing("told", NOON))
     ward.use(DROP)

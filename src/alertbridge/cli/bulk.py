@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ _yes = click.option(
 )
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _SHOWN_REFUSALS = 10
+_RETRIED = (DeliveryState.DEAD, DeliveryState.PENDING)
+_GIVEN_UP = (DeliveryState.DEAD, DeliveryState.PENDING, DeliveryState.HELD)
 
 
 @filtered(DELIVERIES)
@@ -59,7 +61,7 @@ def retry(
         _one(identifier, filters)
         act(config, url, f"deliveries/{identifier}/retry", body, as_json=as_json)
         return
-    _many(config, url, "retry", _meant(filters), body, yes=yes, as_json=as_json)
+    _many(config, url, "retry", _meant(filters, _RETRIED), body, yes=yes, as_json=as_json)
 
 
 @filtered(DELIVERIES)
@@ -97,7 +99,7 @@ def discard(
         _one(identifier, filters)
         act(config, url, f"deliveries/{identifier}/discard", body, as_json=as_json)
         return
-    _many(config, url, "discard", _meant(filters), body, yes=yes, as_json=as_json)
+    _many(config, url, "discard", _meant(filters, _GIVEN_UP), body, yes=yes, as_json=as_json)
 
 
 @filtered(DELIVERIES)
@@ -150,11 +152,17 @@ def _one(identifier: str, filters: Mapping[str, str | None]) -> None:
         raise click.UsageError("say an ID or filters, not both")
 
 
-def _meant(filters: Mapping[str, str | None]) -> dict[str, str]:
+def _meant(filters: Mapping[str, str | None], states: Collection[DeliveryState]) -> dict[str, str]:
     """The filters; what is dead is meant unless a state is said. Raises UsageError where none is said."""
     if not _said(filters):
         raise click.UsageError("say the ID of a delivery, or filters such as --state dead")
-    return {"state": DeliveryState.DEAD.value, **_said(filters)}
+    said = {"state": DeliveryState.DEAD.value, **_said(filters)}
+    if said["state"] not in states:
+        allowed = ", ".join(state.value for state in states)
+        raise click.BadParameter(
+            f"what is {said['state']} cannot be meant; say {allowed}", param_hint="--state"
+        )
+    return said
 
 
 def _many(

@@ -98,8 +98,8 @@ def _came_to(told: Mapping[str, Any], *, yes: bool) -> Iterator[str]:
         yield f"{told['replayed']} of {told['looked_at']} events are decided once more; `alertbridge events` tells what became of them"
     else:
         yield (
-            f"{told['replayed']} of {told['looked_at']} events would be decided once more; {told['changing']} of them would "
-            f"change something, with {told['messages']} messages. Nothing was done"
+            f"{told['replayed']} of {told['looked_at']} events would be decided once more; {told['changing']} would change "
+            f"something, messages to say: {told['messages']}. Nothing was done: --dry-run tells more, --yes does it"
         )
     for reason, number in told["passed_over"].items():
         yield f"{number} passed over: {reason}"

@@ -14,7 +14,12 @@ from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 
 _LONGEST = 200
-_NOT_POSTED = ("inferred", "adopted", "by_hand", "replay_of")
+_NOT_POSTED = {
+    "inferred": "inferred, ",
+    "adopted": "adopted, ",
+    "by_hand": "",
+    "replay_of": "replay of event ",
+}
 _WAITING = ("held", "pending", "sending")
 
 
@@ -95,7 +100,7 @@ def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, st
     none = "no rule asked" if entry["inferred"] or entry["by_hand"] else "no rule"
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"
-    why = "".join(f"{how.replace('_', ' ')}, {entry[how]}; " for how in _NOT_POSTED if entry[how])
+    why = "".join(f"{said}{entry[how]}; " for how, said in _NOT_POSTED.items() if entry[how])
     said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
     return entry["status"], said
 
