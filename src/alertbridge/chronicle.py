@@ -29,6 +29,11 @@ class Input:
     failures: tuple[tuple[str, str, str], ...]
     receiver: str = ""
 
+    @property
+    def replayed(self) -> bool:
+        """Whether the event was decided before."""
+        return self.event is not None and self.event.replay_of != ""
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:

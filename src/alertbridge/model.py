@@ -101,7 +101,7 @@ class Alert:
     """One normalised alert inside an event.
 
     `ends_at` is set exactly when `status` is resolved; neither instant lies after the moment of receipt. `inferred`
-    says that no source has said so: it was concluded.
+    says that no source has said so: it was concluded. `by_hand` says that an operator has said so.
     """
 
     source: str
@@ -115,6 +115,7 @@ class Alert:
     group: Mapping[str, str] = field(default_factory=dict)
     external_url: str = ""
     inferred: bool = False
+    by_hand: bool = False
 
     @property
     def id(self) -> AlertId:
@@ -123,8 +124,8 @@ class Alert:
 
     @property
     def unlabelled(self) -> bool:
-        """Whether its labels are not known, since its end was concluded: then no rule can be asked of it."""
-        return self.inferred and not self.labels
+        """Whether its labels are not known, since its end was concluded or said by hand: then no rule can be asked of it."""
+        return (self.inferred or self.by_hand) and not self.labels
 
     @property
     def firing(self) -> bool:
@@ -146,9 +147,10 @@ class Notification:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One accepted request body, or what nobody posted, in Alertmanager's shape: `inferred` or `adopted` says why.
+    """One accepted request body, or what nobody posted, in Alertmanager's shape: one of three texts says why.
 
-    `inferred` was concluded; `adopted` was read from a peer of the source, which does list these alerts as firing.
+    `inferred` was concluded; `adopted` was read from a peer of the source, which does list these alerts as firing;
+    `by_hand` was said by an operator. `replay_of` names the event that this one is decided instead of, once more.
     """
 
     id: str
@@ -157,6 +159,8 @@ class Event:
     body: bytes
     inferred: str = ""
     adopted: str = ""
+    by_hand: str = ""
+    replay_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from alertbridge.destinations.hivel import Hivel
 from alertbridge.heartbeats.pinger import Ping
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
+from alertbridge.operate.checkups import Line
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.deployments import Doors
@@ -201,13 +202,6 @@ def courier(
 ) -> Courier:
     """The loop that sends to one destination, with its own connections."""
     limit = settings.rate_limit
-    route = Route(
-        timeout=settings.timeout,
-        proxy=settings.proxy.reveal() if settings.proxy else None,
-        source_address=settings.source_address,
-        ca_file=Path(settings.ca_file) if settings.ca_file else None,
-        connections=settings.concurrency,
-    )
     policy = Policy(
         timeout=settings.timeout,
         max_age=settings.max_age,
@@ -223,11 +217,26 @@ def courier(
         destination=destination(name, settings),
         policy=policy,
         store=store,
-        transport=transport(route=route, clock=clock),
+        transport=transport(route=_route(settings), clock=clock),
         clock=clock,
         metrics=metrics,
         chance=chance,
         clean=clean,
+    )
+
+
+def line(name: str, settings: DestinationSettings, *, clock: Clock) -> Line:
+    """A way to one destination beside its courier's."""
+    return Line(destination(name, settings), Transport(route=_route(settings), clock=clock))
+
+
+def _route(settings: DestinationSettings) -> Route:
+    return Route(
+        timeout=settings.timeout,
+        proxy=settings.proxy.reveal() if settings.proxy else None,
+        source_address=settings.source_address,
+        ca_file=Path(settings.ca_file) if settings.ca_file else None,
+        connections=settings.concurrency,
     )
 
 

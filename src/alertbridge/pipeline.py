@@ -201,7 +201,7 @@ class Decider:
             return []
         inputs = self._keep_vigil(connection, bridge, inputs, now)
         rule_sets.keep_if_unknown(connection, bridge.rule_set, version=__version__, now=now)
-        state = _recall(connection, inputs, now)
+        state = recall(connection, inputs, now)
         decisions: list[Decision] = []
         postings = Postings(
             destinations=bridge.destinations,
@@ -212,17 +212,10 @@ class Decider:
         )
         for item in inputs:
             heard_at = item.event.received_at if item.event else now
-            changes = decide(
-                state,
-                item.heard,
-                now=heard_at,
-                stale_window=item.stale_window,
-                rules_hash=bridge.rulebook.hash,
-                new_id=self._new_id,
-            )
+            changes = weigh(bridge, state, item, now=now, new_id=self._new_id)
             changes = lay(bridge, connection, render(bridge, changes, before=state, at=heard_at))
             state.absorb(changes)
-            postings.add(changes, state, received_at=heard_at)
+            postings.add(changes, state, received_at=now if item.replayed else heard_at)
             decisions.append(Decision(item, changes))
         ledger.store(connection, merged(decision.changes for decision in decisions))
         postings.store(connection)
@@ -242,7 +235,7 @@ class Decider:
         weighed = []
         for item in inputs:
             at = item.event.received_at if item.event else now
-            if item.event and not item.event.inferred:
+            if item.event and _is_beat(item):
                 news = vigil.heed(item.heard, now=at, stale_window=item.stale_window)
                 self._beat(news.beat, at)
                 for name, ended in news.fell.items():
@@ -288,12 +281,13 @@ class Decider:
 
 def read(feed: Feed, event: Event) -> Notification:
     """What the body of an event says. Raises MalformedBody."""
-    if not (event.inferred or event.adopted):
+    if not (event.inferred or event.adopted or event.by_hand):
         return feed.parser.parse(event.body, source=event.source, received_at=event.received_at)
     said = _CONCLUDED.parse(event.body, source=event.source, received_at=event.received_at)
-    if event.adopted:
-        return said
-    return replace(said, alerts=tuple(replace(alert, inferred=True) for alert in said.alerts))
+    inferred, by_hand = event.inferred != "", event.by_hand != ""
+    return replace(
+        said, alerts=tuple(replace(alert, inferred=inferred, by_hand=by_hand) for alert in said.alerts)
+    )
 
 
 def breath(decided: int, most: int) -> timedelta:
@@ -321,6 +315,20 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
         failures += [(rule, name, sentence) for (rule, name), sentence in plan.failures.items()]
     window = timedelta(0) if event.adopted else feed.stale_window
     return Input(event, tuple(heard), said.truncated, window, tuple(failures), said.receiver)
+
+
+def weigh(bridge: Bridge, state: State, item: Input, *, now: datetime, new_id: Callable[[], str]) -> Changes:
+    """What an input changes in `state`, which is left as it is; nothing is rendered yet."""
+    heard_at = item.event.received_at if item.event else now
+    return decide(
+        state,
+        item.heard,
+        now=heard_at,
+        stale_window=_window(item, heard_at, now),
+        rules_hash=bridge.rulebook.hash,
+        new_id=new_id,
+        replayed=item.replayed,
+    )
 
 
 def render(bridge: Bridge, changes: Changes, *, before: State, at: datetime) -> Changes:
@@ -385,13 +393,26 @@ def _heard_until(waiting: list[Event], now: datetime) -> datetime:
     return waiting[0].received_at if waiting else now
 
 
-def _recall(connection: Connection, inputs: list[Input], now: datetime) -> State:
+def _is_beat(item: Input) -> bool:
+    """Whether it was heard now, from a source: what is concluded or decided once more proves no life."""
+    return item.event is not None and not (item.event.inferred or item.event.replay_of)
+
+
+def _window(item: Input, heard_at: datetime, now: datetime) -> timedelta:
+    """How long a doubt may last from `heard_at` on; what is decided once more is doubted from now on."""
+    since = now - heard_at if item.replayed and item.stale_window else timedelta(0)
+    return item.stale_window + since
+
+
+def recall(connection: Connection, inputs: Sequence[Input], now: datetime) -> State:
+    """All that is remembered that these inputs can touch."""
     heard = [one for item in inputs for one in item.heard]
     return ledger.load(
         connection,
         alert_ids=(one.alert.id for one in heard),
         places=((intent.destination, intent.key) for one in heard for intent in one.intents),
         now=now,
+        past=any(item.replayed for item in inputs),
     )
 
 

@@ -37,6 +37,13 @@ class LoopClock:
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
 
+    def resume(self, latest: datetime) -> bool:
+        """It goes on through every restart."""
+        return latest <= self.now()
+
+    def ahead(self) -> timedelta:
+        return timedelta(0)
+
     async def sleep(self, span: timedelta) -> None:
         await asyncio.sleep(max(0.0, span.total_seconds()))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def complete(
     given = {name: value for name, value in said.items() if value is not None}
     if not given:
         raise click.UsageError("say --repo-url, --pr-number or both")
-    _act(config, url, f"incidents/{incident}/complete", given, as_json=as_json)
+    act(config, url, f"incidents/{incident}/complete", given, as_json=as_json)
 
 
 @click.command(
@@ -56,32 +57,32 @@ def complete(
 @_json
 def skip(incident: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
     """Never send the record of INCIDENT."""
-    _act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
-
-
-@click.command(cls=Taught, examples=("alertbridge deliveries retry 01M805Q3CSB5XQVP2H5WNNASXY",))
-@click.argument("identifier", metavar="ID")
-@click.option("--force", is_flag=True, help="Also if something newer was delivered on its key.")
-@daemon_options
-@_json
-def retry(identifier: str, config: Path, url: str | None, *, force: bool, as_json: bool) -> None:
-    """Send a delivery that is dead again, or one that waits for another try at once."""
-    _act(config, url, f"deliveries/{identifier}/retry", {"force": force}, as_json=as_json)
+    act(config, url, f"incidents/{incident}/skip", {"reason": reason}, as_json=as_json)
 
 
 @click.command(
     cls=Taught,
     examples=(
-        'alertbridge deliveries discard 01M805Q3CSB5XQVP2H5WNNASXY --reason "closed by hand in Elven"',
+        'alertbridge incidents close 01M805Q2E9CFR1JZF4KQKBKP5W --reason "the host is gone for good"',
+        "alertbridge incidents --state open         lists what could be closed",
     ),
 )
 @click.argument("identifier", metavar="ID")
 @_reason
 @daemon_options
 @_json
-def discard(identifier: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
-    """Give up a delivery that is held, pending or dead."""
-    _act(config, url, f"deliveries/{identifier}/discard", {"reason": reason}, as_json=as_json)
+def close(identifier: str, reason: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """End an incident by hand: each alert that fires in it is resolved, wherever it fires.
+
+    Elven gets its `resolved`, Hivel its record. While such an alert goes on as it is, it stays closed, however often its
+    source repeats it; when it has resolved and fires again, that counts.
+    """
+    left = _tell(config, url, f"incidents/{identifier}/close", {"reason": reason})
+    if as_json:
+        click.echo(json.dumps(left, indent=2))
+        return
+    alerts = "1 alert is" if left["alerts"] == 1 else f"{left['alerts']} alerts are"
+    click.echo(f"{alerts} resolved by hand; `alertbridge trace {identifier}` tells what becomes of it")
 
 
 @click.command(
@@ -108,13 +109,44 @@ def resume(name: str, config: Path, url: str | None) -> None:
     click.echo(f"{name} goes on")
 
 
+@click.command(
+    "test",
+    cls=Taught,
+    examples=("alertbridge destinations test elven", "alertbridge destinations test hivel --json"),
+)
+@click.argument("name")
+@daemon_options
+@_json
+def try_out(name: str, config: Path, url: str | None, *, as_json: bool) -> None:
+    """Try whether a destination can be reached and takes messages, also while it is paused.
+
+    Elven gets an `alarmed` and its `resolved`, under a key of their own, with the severity informational and a title that
+    says that it is a test. Hivel gets a record that lacks everything, which it is to refuse with 400: nothing is made up
+    in its figures. The exit status is 1 if it did not go well.
+    """
+    left = _tell(config, url, f"destinations/{name}/test", {})
+    click.echo(json.dumps(left, indent=2) if as_json else "\n".join(_tried(left)))
+    if not left["ok"]:
+        raise click.exceptions.Exit(1)
+
+
+def _tried(left: dict[str, Any]) -> Iterator[str]:
+    for step in left["steps"]:
+        status = f"HTTP {step['status']}" if step["status"] else "no answer"
+        why = f": {step['error']}" if step["error"] else ""
+        yield f"{left['name']} {step['step']}: {step['outcome']}, {status}, {step['seconds']:.3f} s{why}"
+    colour = "green" if left["ok"] else "red"
+    yield click.style("good" if left["ok"] else "not good", fg=colour, bold=True) + f": {left['finding']}"
+
+
 def _tell(config: Path, url: str | None, path: str, body: dict[str, Any]) -> dict[str, Any]:
     from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
     return Caller(config, url=url).act(f"/api/v1/{path}", body)
 
 
-def _act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
+def act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_json: bool) -> None:
+    """Do it, and say what it has left behind."""
     left = _tell(config, url, path, body)
     if as_json:
         click.echo(json.dumps(left, indent=2))

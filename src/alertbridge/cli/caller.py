@@ -8,7 +8,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,21 @@ class Caller:
         """What an operator's action has left behind. Raises Unanswered where it was refused, and then nothing has changed."""
         return _good(*self.post(path, body))
 
+    def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        """The lines of JSON that long work is told in, as they come. Raises Unanswered where it was refused or broke off."""
+        with self._opened("POST", path, {}, json.dumps(body).encode()) as answer:
+            status = answer.status or 0
+            if status != HTTPStatus.OK:
+                raise Unanswered(refusal(status, _json(answer.read())))
+            try:
+                for line in answer:
+                    told = _json(line)
+                    if error := told.get("error"):
+                        raise Unanswered(error)
+                    yield told
+            except (OSError, HTTPException) as error:
+                raise NoAnswer(f"{self._url} broke off in the middle: {error}") from error
+
     def items(self, path: str, /, *, most: int | None = None, **query: str) -> Iterator[dict[str, Any]]:
         """Everything that a listing holds, or the first `most` of it, page by page. Raises Unanswered."""
         cursor: str | None = ""
@@ -93,6 +108,16 @@ class Caller:
     def _ask(
         self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
     ) -> tuple[int, bytes]:
+        with self._opened(method, path, query, data) as answer:
+            try:
+                return answer.status or 0, answer.read()
+            except (OSError, HTTPException) as error:
+                raise self._no_answer(error) from error
+
+    def _opened(
+        self, method: str, path: str, query: Mapping[str, str], data: bytes | None
+    ) -> HTTPResponse | HTTPError:
+        """The answer, whatever its status, to be read and closed. Raises NoAnswer."""
         said_as = "surrogateescape"  # an argument that is not UTF-8 is asked for by its bytes
         address = f"{self._url}{quote(path, errors=said_as)}?{urlencode(query, errors=said_as)}"
         request = Request(address, data=data, method=method)  # noqa: S310 - http or https
@@ -104,16 +129,16 @@ class Caller:
             request.add_header("Authorization", f"Bearer {token}")
         opener = build_opener(ProxyHandler({}), _Straight(), HTTPSHandler(context=self._context()))
         try:
-            with opener.open(request, timeout=_PATIENCE) as answer:
-                return answer.status, answer.read()
+            answer: HTTPResponse = opener.open(request, timeout=_PATIENCE)
         except HTTPError as error:
-            with error:
-                return error.code, error.read()
+            return error
         except (OSError, HTTPException) as error:
-            reason = getattr(error, "reason", None) or error
-            raise NoAnswer(
-                f"no answer from {self._url}: {reason}; is the daemon running? --url says where"
-            ) from error
+            raise self._no_answer(error) from error
+        return answer
+
+    def _no_answer(self, error: Exception) -> NoAnswer:
+        reason = getattr(error, "reason", None) or error
+        return NoAnswer(f"no answer from {self._url}: {reason}; is the daemon running? --url says where")
 
     def _context(self) -> ssl.SSLContext:
         """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _EVENT = re.compile("[0-7][0-9A-HJKMNP-TV-Z]{25}")
 _INSTANT = "write for example 2026-01-05T02:30:00+01:00"
+_MOST_VERDICTS = 100_000  # each alert gets one of each rule, of about a kilobyte: as POST /api/v1/explain
 _BETWEEN_PAIRS = re.compile(r",(?=[^,=]+=)")
 
 
@@ -38,6 +39,8 @@ def _pairs(_context: click.Context, _parameter: click.Parameter, texts: tuple[st
             raise click.BadParameter(f'"{pair}" is not NAME=VALUE')
         if any("\ud800" <= sign <= "\udfff" for sign in pair):
             raise click.BadParameter("not UTF-8, as every label is")
+        if name.strip() in pairs:
+            raise click.BadParameter(f'"{name.strip()}" is said twice; an alert has each name once')
         pairs[name.strip()] = value.strip()
     return pairs
 
@@ -95,6 +98,9 @@ def _is_event(text: str) -> bool:
     callback=_instant,
     help="When it is heard, which matters to rules with time windows. An event was heard when it was received; anything else is now.",
 )
+@click.option(
+    "--alert", metavar="N", type=click.IntRange(1), help="Only the alert that stands Nth in the body, from 1."
+)
 @config_option
 @url_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -104,6 +110,7 @@ def explain(
     annotations: dict[str, str],
     source: str | None,
     at: datetime | None,
+    alert: int | None,
     config: Path,
     url: str | None,
     *,
@@ -114,7 +121,7 @@ def explain(
     FILE holds its body; - reads standard input. EVENT is the id of one that the running daemon has stored: it is asked for it at the address, and with the admin token, of the configuration's section `server`, and what was really decided then is shown too.
 
     For each alert: which rules match, why the others do not, and the exact JSON that each destination would get. It is looked at alone:
-    what the daemon remembers of earlier alerts is not. The rules are those of the configuration as its files are now. Nothing is sent, nothing is stored.
+    what the daemon remembers of earlier alerts is not. What would have more than 100,000 verdicts, one for each alert and rule, is not explained whole: --alert picks one. The rules are those of the configuration as its files are now. Nothing is sent, nothing is stored.
     """
     from alertbridge.config.secrets import Redactor  # noqa: PLC0415 - heavy with its fellows, and `--help` is to be quick
     from alertbridge.parts import bridge  # noqa: PLC0415 - see above
@@ -125,7 +132,7 @@ def explain(
     name = _source(configuration, source or (given.source if given else None))
     at = at or (given and given.received_at) or SystemClock().now()
     said = None if given else _notification(labels, annotations, source=name, at=at)
-    seen = _foreseen(bridge(configuration), said or given, source=name, at=at)
+    seen = _foreseen(bridge(configuration), said or given, source=name, at=at, alert=alert)
     told = _told(seen, given.event if given else None, as_json=as_json)
     click.echo(Redactor(configuration.secrets).clean(told))
 
@@ -158,14 +165,31 @@ def _read(file: str, config: Path, url: str | None) -> _Given:
         return _Given(name, stream.read())
 
 
-def _foreseen(parts: Bridge, given: _Given | Notification | None, *, source: str, at: datetime) -> Foresight:
-    from alertbridge.foresight import foresee, foresee_all  # noqa: PLC0415 - see `explain`
+def _foreseen(
+    parts: Bridge, given: _Given | Notification | None, *, source: str, at: datetime, alert: int | None
+) -> Foresight:
+    from alertbridge.foresight import foresee_all  # noqa: PLC0415 - see `explain`
 
     assert given is not None, "usage was checked"
-    if isinstance(given, Notification):
-        return foresee_all(parts, given, at=at)
+    said = given if isinstance(given, Notification) else _parsed(parts, given, source=source, at=at)
+    number = len(said.alerts)
+    if alert is not None:
+        if alert > number:
+            raise click.BadParameter(f"there are {number} alerts", param_hint="--alert")
+        said = replace(said, alerts=said.alerts[alert - 1 : alert])
+    elif number * (rules := len(parts.rulebook.rules)) > _MOST_VERDICTS:
+        raise click.UsageError(
+            f"{number} alerts and {rules} rules are more than {_MOST_VERDICTS:,} verdicts, which takes gigabytes of memory; "
+            "explain one alert at a time: --alert N, from 1"
+        )
+    return foresee_all(parts, said, at=at)
+
+
+def _parsed(parts: Bridge, given: _Given, *, source: str, at: datetime) -> Notification:
+    feed = parts.feed(source)
+    assert feed is not None, "the source was looked for"
     try:
-        return foresee(parts, given.body, source=source, received_at=at)
+        return feed.parser.parse(given.body, source=source, received_at=at)
     except MalformedBody as error:
         raise click.ClickException(f"{given.name}: {error}; the daemon {given.refusal}") from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from alertbridge.cli.taught import Taught, TaughtGroup
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What can be asked of a listing: by which filters, and what its table shows of an item."""
+    """What can be asked of a listing: by which filters, and what its table shows of an item.
+
+    A filter that has `words` may be one of them and nothing else.
+    """
 
     name: str
     one: str
@@ -27,6 +30,7 @@ class Listing:
     filters: Mapping[str, str]
     head: Sequence[str]
     row: Callable[[Mapping[str, Any]], Sequence[str]]
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class ListingGroup(TaughtGroup):
@@ -70,10 +74,23 @@ def _list(listing: Listing) -> click.Command:
         else:
             click.echo("there are none", err=True)
 
-    for name, said in listing.filters.items():
-        kind = Since() if name == "since" else click.STRING
-        listed = click.option(f"--{name}", type=kind, help=said)(listed)
-    return listed
+    return filtered(listing)(listed)
+
+
+def filtered(listing: Listing) -> Callable[[click.Command], click.Command]:
+    """Give a command an option for each filter of the listing."""
+
+    def given(command: click.Command) -> click.Command:
+        for name, said in listing.filters.items():
+            kind: click.ParamType[Any] = click.STRING
+            if name == "since":
+                kind = Since()
+            elif words := listing.words.get(name):
+                kind = click.Choice([str(word) for word in words])
+            command.params.append(click.Option([f"--{name}"], type=kind, help=said))
+        return command
+
+    return given
 
 
 def _show(listing: Listing) -> click.Command:

@@ -7,7 +7,8 @@ import sys
 import click
 
 from alertbridge import __version__
-from alertbridge.cli.amend import complete, discard, pause, resume, retry, skip
+from alertbridge.cli.amend import close, complete, pause, resume, skip, try_out
+from alertbridge.cli.bulk import discard, export, retry
 from alertbridge.cli.check import check
 from alertbridge.cli.demo import demo
 from alertbridge.cli.diff import diff
@@ -16,6 +17,7 @@ from alertbridge.cli.heartbeats import heartbeats
 from alertbridge.cli.init import init
 from alertbridge.cli.records import audit, deliveries, deployments, destinations, events, incidents
 from alertbridge.cli.reload import reload
+from alertbridge.cli.replay import replay
 from alertbridge.cli.rules import rules
 from alertbridge.cli.schema import schema
 from alertbridge.cli.serve import serve
@@ -53,8 +55,11 @@ def group() -> None:
 
 deliveries.add_command(retry)
 deliveries.add_command(discard)
+deliveries.add_command(export)
+incidents.add_command(close)
 destinations.add_command(pause)
 destinations.add_command(resume)
+destinations.add_command(try_out)
 _COMMANDS: tuple[click.Command, ...] = (
     *(init, check, test, explain, diff, serve, reload),
     *(
@@ -67,6 +72,7 @@ _COMMANDS: tuple[click.Command, ...] = (
         heartbeats,
         complete,
         skip,
+        replay,
         audit,
         rules,
     ),

@@ -7,6 +7,8 @@ from typing import Any
 
 from alertbridge.cli.listing import Listing, listing_group
 from alertbridge.cli.table import second
+from alertbridge.deployments.deployment import Status
+from alertbridge.model import Action, DeliveryState, EventOutcome
 
 _SINCE = "From then on: 2h, 7d, or 2026-01-05T09:30:00Z."
 
@@ -87,46 +89,50 @@ def _entry(item: Mapping[str, Any]) -> tuple[str, ...]:
     return (second(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
 
 
+DELIVERIES = Listing(
+    name="deliveries",
+    one="delivery",
+    help="List what waits to be sent, what arrived, and what did not.",
+    filters={
+        "state": "In this state.",
+        "destination": "To this destination.",
+        "key": "Of this key.",
+        "incident": "Of this incident.",
+        "action": "That say this.",
+        "since": _SINCE,
+    },
+    words={"state": tuple(DeliveryState), "action": tuple(Action)},
+    head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
+    row=_delivery,
+)
 _LISTINGS = (
     Listing(
         name="incidents",
         one="incident",
         help="List what is open at each destination, and what was.",
         filters={
-            "state": "open or closed.",
+            "state": "Open ones, or closed ones.",
             "destination": "At this destination.",
             "key": "Of this key.",
             "source": "With an alert from this source.",
             "fingerprint": "With this alert.",
             "since": _SINCE,
         },
+        words={"state": ("open", "closed")},
         head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "KEY"),
         row=_incident,
     ),
-    Listing(
-        name="deliveries",
-        one="delivery",
-        help="List what waits to be sent, what arrived, and what did not.",
-        filters={
-            "state": "held, pending, sending, delivered, superseded, skipped, dead or discarded.",
-            "destination": "To this destination.",
-            "key": "Of this key.",
-            "incident": "Of this incident.",
-            "action": "alarmed, resolved, record or deployment.",
-            "since": _SINCE,
-        },
-        head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
-        row=_delivery,
-    ),
+    DELIVERIES,
     Listing(
         name="events",
         one="event",
         help="List what was received, and what became of it.",
         filters={
             "source": "From this source.",
-            "state": "received, decided, malformed or failed.",
+            "state": "With this outcome.",
             "since": _SINCE,
         },
+        words={"state": tuple(EventOutcome)},
         head=("ID", "RECEIVED", "SOURCE", "OUTCOME", "ALERTS", "RULES", "WHAT BECAME OF THEM"),
         row=_event,
     ),
@@ -135,11 +141,12 @@ _LISTINGS = (
         one="deployment",
         help="List what CI and forges told of deployments.",
         filters={
-            "state": "started, success, failed or canceled.",
+            "state": "With this status.",
             "service": "Of this service.",
             "environment": "To this environment.",
             "since": _SINCE,
         },
+        words={"state": tuple(Status)},
         head=("ID", "OF", "ENVIRONMENT", "STATUS", "FINISHED", "CHANGE", "COMMIT", "WHY"),
         row=_deployment,
     ),

@@ -27,12 +27,12 @@ class Stored:
         return self._caller.url
 
     def events(self) -> Iterator[Event]:
-        """Every accepted event, newest first, each page asked for when it is needed."""
+        """Every accepted event, newest first, each page asked for when it is needed; replays are not told again."""
         for item in self._items("events", body="whole"):
-            if item["outcome"] != EventOutcome.MALFORMED:
+            if item["outcome"] != EventOutcome.MALFORMED and not item["replay_of"]:
+                why = {name: item[name] or "" for name in ("inferred", "adopted", "by_hand")}
                 received_at = datetime.fromisoformat(item["received_at"])
-                body, inferred, adopted = item["body"].encode(), item["inferred"] or "", item["adopted"] or ""
-                yield Event(item["id"], item["source"], received_at, body, inferred, adopted)
+                yield Event(item["id"], item["source"], received_at, item["body"].encode(), **why)
 
     def open_incidents(self) -> Iterator[OpenIncident]:
         """Every incident that is open now."""

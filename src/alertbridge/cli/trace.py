@@ -14,6 +14,12 @@ from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 
 _LONGEST = 200
+_NOT_POSTED = {
+    "inferred": "inferred, ",
+    "adopted": "adopted, ",
+    "by_hand": "",
+    "replay_of": "replay of event ",
+}
 _WAITING = ("held", "pending", "sending")
 
 
@@ -36,6 +42,8 @@ def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
     """
     from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
+    if not asked.strip():
+        raise click.BadParameter("say what is asked for: an empty text names nothing", param_hint="KEY")
     story = Caller(config, url=url).get(f"/api/v1/trace/{asked}")
     if as_json:
         click.echo(json.dumps(story, indent=2, ensure_ascii=False))
@@ -93,10 +101,10 @@ def _change(content: Mapping[str, Any]) -> str:
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
     effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
-    none = "no rule asked" if entry["inferred"] else "no rule"
+    none = "no rule asked" if entry["inferred"] or entry["by_hand"] else "no rule"
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"
-    why = "".join(f"{how}, {entry[how]}; " for how in ("inferred", "adopted") if entry[how])
+    why = "".join(f"{said}{entry[how]}; " for how, said in _NOT_POSTED.items() if entry[how])
     said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
     return entry["status"], said
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from alertbridge.incidents.outcome import announce, fold, may_differ, speaker
+from alertbridge.incidents.past import Past, Place
 from alertbridge.incidents.state import (
     Announcement,
     Changes,
@@ -21,7 +22,6 @@ from alertbridge.incidents.state import (
     Incident,
     Known,
     Member,
-    Place,
     State,
     Verdict,
 )
@@ -36,9 +36,15 @@ def decide(
     stale_window: timedelta,
     rules_hash: str,
     new_id: Callable[[], str],
+    replayed: bool = False,
 ) -> Changes:
-    """What `heard` changes in `state`, which is left as it is. `new_id` gives ids in ascending order."""
-    draft = _Draft(state, now=now, stale_window=stale_window, rules_hash=rules_hash, new_id=new_id)
+    """What `heard` changes in `state`, which is left as it is. `new_id` gives ids in ascending order.
+
+    What is `replayed` was decided before, and `now` is when it was heard first: whatever was heard or told since
+    prevails, for which `state` needs to know the past.
+    """
+    past = state.past if replayed else None
+    draft = _Draft(state, now=now, stale_window=stale_window, rules_hash=rules_hash, new_id=new_id, past=past)
     for item in heard:
         if item.alert.firing:
             draft.hear_firing(item)
@@ -59,8 +65,10 @@ class _Draft:
         stale_window: timedelta,
         rules_hash: str,
         new_id: Callable[[], str],
+        past: Past | None,
     ) -> None:
         self._state = state
+        self._past = past
         self._now = now
         self._stale_window = stale_window
         self._rules_hash = rules_hash
@@ -88,21 +96,38 @@ class _Draft:
         if not concerned and known is None:
             self._judge(heard, [], "dropped" if heard.dropped else "no rule matches")
             return
+        if (
+            known
+            and known.by_hand
+            and not known.firing
+            and known.ends_at
+            and alert.starts_at <= known.ends_at
+        ):
+            self._judge(heard, [], "an operator has closed this episode; the next one counts")
+            return
         if concerned and not heard.doubted and self._is_doubtful(alert, known):
             self._doubt(heard)
             return
         self._clear_doubt(identity)
-        start = max(alert.starts_at, known.ends_at) if known and known.ends_at else alert.starts_at
-        effects = [self._fires_at_home(incident, member, heard, start) for incident, member in homes]
+        late = self._is_late(known)
+        start = (
+            max(alert.starts_at, known.ends_at) if known and known.ends_at and not late else alert.starts_at
+        )
+        present = [home for home in homes if not self._has_gone_on(alert, home[1])]
+        effects = [self._fires_at_home(incident, member, heard, start) for incident, member in present]
+        effects += [(incident.id, Effect.REPEATED) for incident, member in homes if self._refreshed(member)]
         settled = _settled(homes, heard.intents)
-        effects += [
-            self._fires_anew(intent, alert, start)
+        wanted = [
+            intent
             for intent in heard.intents
             if intent.destination not in settled and _place(intent) not in {home.place for home, _ in homes}
         ]
-        self._firing[identity] = alert
+        effects += [self._fires_anew(one, alert, start) for one in wanted if not self._is_told(one, alert)]
+        if not late:
+            self._firing[identity] = alert
         self._remember(alert, firing=True, starts_at=start, ends_at=known.ends_at if known else None)
-        self._judge(heard, effects, "dropped" if heard.dropped else "no rule matches")
+        otherwise = "told already, or something later was" if heard.intents else "no rule matches"
+        self._judge(heard, effects, "dropped" if heard.dropped else otherwise)
 
     def hear_resolved(self, heard: Heard) -> None:
         """An alert has ended: so does its part wherever it fires, unless a newer episode has begun there."""
@@ -110,8 +135,12 @@ class _Draft:
         ended = alert.ends_at or self._now
         known = self._known_of(alert.id)
         firing = [(incident, member) for incident, member in self._homes_of(alert.id) if member.firing]
-        leaving = [(incident, member) for incident, member in firing if member.starts_at <= ended]
-        if leaving and heard.hold is not None:
+        leaving = [
+            (incident, member)
+            for incident, member in firing
+            if (member.starts_at <= ended or alert.by_hand) and not self._refreshed(member)
+        ]
+        if leaving and heard.hold is not None and not alert.by_hand:
             self._hold(heard, heard.hold, ended)
             return
         self._clear_doubt(alert.id)
@@ -124,6 +153,10 @@ class _Draft:
         if leaving or (known and known.firing and not firing):
             last = max(ended, known.ends_at) if known and known.ends_at else ended
             self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=last)
+        elif known and known.by_hand and not known.firing and known.starts_at <= ended and not alert.by_hand:
+            # The source says so itself now: what comes after this is weighed as ever.
+            last = max(ended, known.ends_at or ended)
+            self._remember(alert, firing=False, starts_at=known.starts_at, ends_at=last)
         if leaving or known:
             self._judge(heard, effects, "older than the present episode" if firing else "already resolved")
             return
@@ -179,8 +212,32 @@ class _Draft:
             self._incidents.pop(identifier, None)
         return before, after
 
+    def _is_late(self, known: Known | None) -> bool:
+        """Whether the alert was heard of since this was heard first."""
+        return self._past is not None and known is not None and known.last_seen > self._now
+
+    def _refreshed(self, member: Member) -> bool:
+        """Whether it fires there, and was heard of since."""
+        return self._past is not None and member.firing and member.last_seen > self._now
+
+    def _has_gone_on(self, alert: Alert, member: Member) -> bool:
+        """Whether what was heard since says more of its part in an open incident: it fires still, or has ended."""
+        if self._past is None:
+            return False
+        return self._refreshed(member) or (member.ends_at is not None and member.ends_at >= alert.starts_at)
+
+    def _is_told(self, intent: Intent, alert: Alert) -> bool:
+        """Whether this, or something later, was told there: only of what is decided once more is that asked."""
+        past, place = self._past, _place(intent)
+        if past is None:
+            return False
+        incident = self._latest_at(place)
+        if incident is not None and incident.open and incident.opened_at > self._now:
+            return True
+        return past.tells(alert.id, place, starts_at=alert.starts_at, heard_at=self._now)
+
     def _is_doubtful(self, alert: Alert, known: Known | None) -> bool:
-        if known is None or known.firing or known.ends_at is None:
+        if known is None or known.firing or known.ends_at is None or self._is_late(known):
             return False
         return alert.starts_at <= known.ends_at and self._stale_window > timedelta(0)
 
@@ -211,6 +268,8 @@ class _Draft:
         return alert in self._state.held
 
     def _clear_doubt(self, alert: AlertId) -> None:
+        if self._is_late(self._known_of(alert)):
+            return
         if alert in self._state.doubted or alert in self._state.held or alert in self._doubts:
             self._doubts[alert] = None
 
@@ -254,7 +313,7 @@ class _Draft:
             if intent.reporting is not Reporting.LIFECYCLE or not intent.send_unknown_resolved:
                 continue
             incident = self._latest_at(_place(intent))
-            if incident is not None and incident.open:
+            if (incident is not None and incident.open) or self._is_told(intent, heard.alert):
                 continue
             passed_on = self._unknown.get(_place(intent)) or self._open(
                 intent, heard.alert, heard.alert.starts_at, ended
@@ -299,7 +358,9 @@ class _Draft:
     def _remember(
         self, alert: Alert, *, firing: bool, starts_at: datetime, ends_at: datetime | None = None
     ) -> None:
-        self._known[alert.id] = Known(alert.id, firing, starts_at, ends_at, self._now)
+        if not self._is_late(self._known_of(alert.id)):
+            by_hand = alert.by_hand and not firing
+            self._known[alert.id] = Known(alert.id, firing, starts_at, ends_at, self._now, by_hand)
 
     def _judge(self, heard: Heard, effects: list[tuple[str, Effect]], otherwise: str) -> None:
         if heard.heartbeats:

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TypeAlias
 
+from alertbridge.incidents.past import Past, Place
 from alertbridge.model import Action, Alert, AlertId, Content, Intent, Reporting, Resend, Severity
-
-Place: TypeAlias = tuple[str, str]  # a destination and a key: where at most one incident is open
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ class Member:
 class Known:
     """What was last believed of an alert, whether or not an incident is open for it.
 
-    `ends_at` is its last end, also while it fires again.
+    `ends_at` is its last end, also while it fires again; `by_hand` says that an operator said that end.
     """
 
     alert: AlertId
@@ -83,6 +81,7 @@ class Known:
     starts_at: datetime
     ends_at: datetime | None
     last_seen: datetime
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +206,9 @@ class State:
     """The remembered part of the world that one input can touch.
 
     Holds open incidents, closed ones that may still be opened again, all members of both, what is known of every
-    alert in the input, and which of them are doubted, or have a resolve that is held. `after` gives the state that a set of changes leads to, so that
-    several inputs can be decided one after the other before anything is stored.
+    alert in the input, and which of them are doubted, or have a resolve that is held. `after` gives the state that a set
+    of changes leads to, so that several inputs can be decided one after the other before anything is stored. `past` is
+    known where events are decided once more.
     """
 
     def __init__(
@@ -219,7 +219,9 @@ class State:
         known: Iterable[Known] = (),
         doubted: Iterable[AlertId] = (),
         held: Iterable[AlertId] = (),
+        past: Past | None = None,
     ) -> None:
+        self.past = past
         self.incidents: dict[str, Incident] = {}
         self.members: dict[str, dict[AlertId, Member]] = {}
         self.known: dict[AlertId, Known] = {item.alert: item for item in known}
@@ -250,12 +252,22 @@ class State:
             self._put_incident(incident)
         for member in changes.members.values():
             self._put_member(member)
+        if self.past is not None:
+            self._learn(self.past, changes)
         self.known.update(changes.known)
         for alert, doubt in changes.doubts.items():
             self.doubted.discard(alert)
             self.held.discard(alert)
             if doubt is not None:
                 (self.held if doubt.held_by else self.doubted).add(alert)
+
+    def _learn(self, past: Past, changes: Changes) -> None:
+        for incident in changes.incidents.values():
+            if incident.closed_at is not None:
+                past.place_ended(incident.place, incident.closed_at)
+                for member in self.members[incident.id].values():
+                    if member.ends_at is not None:
+                        past.alert_ended(member.alert, incident.destination, member.ends_at)
 
     def _put_incident(self, incident: Incident) -> None:
         self.incidents[incident.id] = incident

@@ -15,11 +15,15 @@ from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.actions import Actions
 from alertbridge.operate.admin import Admin, Station
+from alertbridge.operate.bulk import Bulk
+from alertbridge.operate.checkups import Checkups, Line
+from alertbridge.operate.closing import Closing
 from alertbridge.operate.explain_page import ExplainPage
 from alertbridge.operate.guard import Guard
 from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.operate.reload import Reload, ReloadPage
+from alertbridge.operate.replay import ReplayPage
 from alertbridge.operate.rules_page import RulesPage
 from alertbridge.operate.stopping import Stopping
 from alertbridge.pipeline import Bridge
@@ -43,6 +47,9 @@ class Desk:
         bridge: Callable[[], Bridge],
         couriers: Mapping[str, Courier],
         wake: Callable[[], None],
+        decide: Callable[[], None],
+        new_id: Callable[[], str],
+        line: Callable[[str], Line],
         pulses: Callable[[], Mapping[str, Pulse]],
         reload: Reload,
         clock: Clock,
@@ -61,11 +68,23 @@ class Desk:
             Actions(
                 store=store, destinations=lambda: bridge().destinations, wake=wake, clock=clock, guard=guard
             ),
+            Bulk(store=store, wake=wake, clock=clock, guard=guard),
+            Closing(store=store, clock=clock, new_id=new_id, decide=decide, guard=guard),
             Stopping(store=store, stations=stations, clock=clock, guard=guard),
+            Checkups(
+                store=store,
+                stations=stations,
+                line=line,
+                new_id=new_id,
+                clock=clock,
+                clean=clean,
+                guard=guard,
+            ),
             MetricsPage(
                 store=store, couriers=couriers, pulses=pulses, expected=expected, clock=clock, metrics=metrics
             ),
             ReloadPage(reload=reload, guard=guard),
+            ReplayPage(store=store, bridge=bridge, clock=clock, new_id=new_id, decide=decide, guard=guard),
             RulesPage(store=store, in_use=lambda: bridge().rulebook.hash, guard=guard),
             ExplainPage(bridge=bridge, guard=guard, clock=clock, clean=clean),
             HeartbeatsPage(store=store, pulses=pulses, guard=guard),

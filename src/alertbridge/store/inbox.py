@@ -35,7 +35,7 @@ def row(event: Event, outcome: EventOutcome, error: str | None = None) -> tuple[
 
 
 def conclude(connection: Connection, event: Event) -> None:
-    """Put an event that nobody sent where the others are, to be decided in its turn; it says why."""
+    """Put an event that nobody sent, or that is decided once more, where the others are, to be decided in its turn; it says why."""
     connection.execute(
         insert(events).values(
             id=event.id,
@@ -45,6 +45,8 @@ def conclude(connection: Connection, event: Event) -> None:
             outcome=EventOutcome.RECEIVED.value,
             inferred=event.inferred or None,
             adopted=event.adopted or None,
+            by_hand=event.by_hand or None,
+            replay_of=event.replay_of or None,
         )
     )
 
@@ -77,8 +79,17 @@ _BY_SEQ = select(
     events.c.body,
     events.c.inferred,
     events.c.adopted,
+    events.c.by_hand,
+    events.c.replay_of,
 ).where(events.c.seq.in_(bindparam("seqs", expanding=True)))
-_OLDEST_UNDECIDED = select(events.c.received_at).where(_WAITING).order_by(events.c.seq).limit(1)
+_OLDEST_UNDECIDED = (
+    select(events.c.received_at)
+    .where(
+        _WAITING, events.c.replay_of.is_(None)
+    )  # a replay waits since it was asked for, and not since it was received
+    .order_by(events.c.seq)
+    .limit(1)
+)
 _BACKLOG = select(events.c.id, func.length(events.c.body).label("size")).where(_WAITING)
 _COUNT_UNDECIDED = select(func.count()).select_from(events).where(_WAITING)
 _VERDICTS = func.json_each(bindparam("verdicts")).table_valued("key", "value", name="decided")
@@ -118,7 +129,17 @@ def undecided(
 def _read(connection: Connection, seqs: Sequence[int]) -> list[Event]:
     rows = connection.execute(_BY_SEQ, {"seqs": seqs})
     return [
-        Event(r.id, r.source, r.received_at, bytes(r.body), r.inferred or "", r.adopted or "") for r in rows
+        Event(
+            id=row.id,
+            source=row.source,
+            received_at=row.received_at,
+            body=bytes(row.body),
+            inferred=row.inferred or "",
+            adopted=row.adopted or "",
+            by_hand=row.by_hand or "",
+            replay_of=row.replay_of or "",
+        )
+        for row in rows
     ]
 
 

@@ -13,8 +13,10 @@ from sqlalchemy import BindParameter, Connection, Select, Table, and_, bindparam
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import Row
 
-from alertbridge.incidents.state import Changes, Doubt, Incident, Known, Member, Place, State
+from alertbridge.incidents.past import Place
+from alertbridge.incidents.state import Changes, Doubt, Incident, Known, Member, State
 from alertbridge.model import Alert, AlertId, AlertStatus, Content, Reporting, Resend, Severity
+from alertbridge.store.past import read_past
 from alertbridge.store.schema import alerts, doubts, incidents, members
 
 T = TypeVar("T")
@@ -22,9 +24,14 @@ _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may h
 
 
 def load(
-    connection: Connection, *, alert_ids: Iterable[AlertId], places: Iterable[Place], now: datetime
+    connection: Connection,
+    *,
+    alert_ids: Iterable[AlertId],
+    places: Iterable[Place],
+    now: datetime,
+    past: bool = False,
 ) -> State:
-    """All that is remembered of these alerts and places.
+    """All that is remembered of these alerts and places; with `past` also when their closed incidents ended.
 
     Read inside the writing transaction: nothing can change between this and the storing of what is decided on it.
     """
@@ -43,6 +50,7 @@ def load(
         known=(_believed(row) for row in known),
         doubted=(_id(row) for row in known if row.due_at is not None and row.held_by is None),
         held=(_id(row) for row in known if row.held_by is not None),
+        past=read_past(connection, by_source, by_destination) if past else None,
     )
 
 
@@ -50,6 +58,12 @@ def find(connection: Connection, incident: str) -> Incident | None:
     """One incident; None if there is none of this id."""
     row = connection.execute(select(incidents).where(incidents.c.id == incident)).one_or_none()
     return None if row is None else _incident(row)
+
+
+def firing_in(connection: Connection, incident: str) -> list[Member]:
+    """The alerts that fire in an incident, as far as is known."""
+    rows = connection.execute(select(members).where(members.c.incident == incident, members.c.firing))
+    return [_member(row) for row in rows]
 
 
 def refill(connection: Connection, incident: str, content: Content) -> None:
@@ -156,6 +170,7 @@ def store(connection: Connection, changes: Changes) -> None:
                 "starts_at": known.starts_at,
                 "ends_at": known.ends_at,
                 "last_seen": known.last_seen,
+                "by_hand": known.by_hand,
             }
             for known in changes.known.values()
         ],
@@ -261,7 +276,7 @@ def _id(row: Row[Any]) -> AlertId:
 
 
 def _believed(row: Row[Any]) -> Known:
-    return Known(_id(row), row.firing, row.starts_at, row.ends_at, row.last_seen)
+    return Known(_id(row), row.firing, row.starts_at, row.ends_at, row.last_seen, row.by_hand)
 
 
 def _member_values(member: Member) -> dict[str, Any]:

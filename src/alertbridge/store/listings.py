@@ -30,6 +30,7 @@ from alertbridge.store.schema import (
 
 Item: TypeAlias = dict[str, JSON]
 DEFAULT_LIMIT = 50
+NOT_POSTED = ("inferred", "adopted", "by_hand", "replay_of")  # what tells why there is an event
 _SHOWN_BODY = 4096  # bytes of a body in a list
 _MOST_BYTES = 4 * 1024 * 1024  # of what became of alerts, and of whole bodies, on one page of events
 
@@ -104,11 +105,11 @@ def find_incident(connection: Connection, identifier: str) -> Item | None:
 
 def list_deliveries(connection: Connection, wanted: Wanted) -> Page:
     """Deliveries by `state`, `destination`, `key`, `incident`, `action` and `since`."""
-    query = _deliveries_wanted(wanted).order_by(deliveries.c.seq.desc()).limit(wanted.limit + 1)
+    query = wanted_deliveries(wanted).order_by(deliveries.c.seq.desc()).limit(wanted.limit + 1)
     rows = connection.execute(query).all()
     shown = rows[: wanted.limit]
     return Page(
-        [_delivery(row) for row in shown],
+        [shown_delivery(row) for row in shown],
         str(shown[-1].seq) if len(rows) > len(shown) else None,
     )
 
@@ -120,7 +121,7 @@ def find_delivery(connection: Connection, identifier: str) -> Item | None:
     if row is None:
         return None
     tries = select(attempts).where(attempts.c.delivery == identifier).order_by(attempts.c.number)
-    return {**_delivery(row), "history": [_attempt(one) for one in connection.execute(tries)]}
+    return {**shown_delivery(row), "history": [_attempt(one) for one in connection.execute(tries)]}
 
 
 def list_audit(connection: Connection, wanted: Wanted) -> Page:
@@ -145,8 +146,7 @@ _EVENT = (
     events.c.truncated,
     events.c.alerts,
     events.c.error,
-    events.c.inferred,
-    events.c.adopted,
+    *(events.c[name] for name in NOT_POSTED),
     func.length(events.c.body).label("size"),
 )
 
@@ -181,7 +181,8 @@ def _incidents_wanted(wanted: Wanted) -> Select[Any]:
     return query if wanted.after is None else query.where(incidents.c.id < wanted.after)
 
 
-def _deliveries_wanted(wanted: Wanted) -> Select[Any]:
+def wanted_deliveries(wanted: Wanted) -> Select[Any]:
+    """The rows that are asked for, in no order."""
     names = ("state", "destination", "key", "incident", "action")
     query = select(deliveries).where(*_equal(deliveries.c, {name: getattr(wanted, name) for name in names}))
     if wanted.state in ALIVE_STATES:
@@ -219,8 +220,7 @@ def _event(row: Row[Any]) -> Item:
         "rules_hash": row.rules_hash,
         "truncated": row.truncated,
         "error": row.error,
-        "inferred": row.inferred,
-        "adopted": row.adopted,
+        **{name: getattr(row, name) for name in NOT_POSTED},
         "body": row.body.decode(errors="replace"),
         "body_truncated": row.size > len(row.body),
     }
@@ -281,7 +281,8 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
     }
 
 
-def _delivery(row: Row[Any]) -> Item:
+def shown_delivery(row: Row[Any]) -> Item:
+    """A delivery as it is listed."""
     return {
         "id": row.id,
         "incident": row.incident or None,  # a deployment belongs to none

@@ -112,6 +112,8 @@ events = Table(
     Column("error", Text),
     Column("inferred", Text),  # why it was concluded, where nobody said it
     Column("adopted", Text),  # why it was read from a peer, where nobody posted it
+    Column("by_hand", Text),  # who said it and why, where an operator did
+    Column("replay_of", Text),  # the event that it is, decided once more
     _one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )
@@ -192,6 +194,7 @@ alerts = Table(
     Column("starts_at", Instant, nullable=False),
     Column("ends_at", Instant),
     Column("last_seen", Instant, nullable=False),
+    Column("by_hand", Boolean, nullable=False),  # an operator ended its last episode
 )
 
 QUIET = alerts.c.firing.is_(False)

@@ -116,7 +116,7 @@ def _heard(connection: Connection, subject: _Subject) -> tuple[list[Entry], bool
     if not subject.alerts:
         return [], False
     text = cast(events.c.alerts, Text)
-    columns = ("id", "source", "received_at", "rules_hash", "alerts", "inferred", "adopted")
+    columns = ("id", "source", "received_at", "decided_at", "rules_hash", "alerts", *listings.NOT_POSTED)
     query = (
         select(*(events.c[name] for name in columns))
         .where(or_(*(text.contains(alert.fingerprint, autoescape=True) for alert in subject.alerts)))
@@ -138,13 +138,12 @@ def _verdicts(row: Any, alerts: Iterable[AlertId]) -> Iterator[Entry]:
     for verdict in row.alerts or []:
         if verdict["fingerprint"] in wanted:
             yield {
-                "at": instant(row.received_at),
+                "at": instant((row.replay_of and row.decided_at) or row.received_at),
                 "what": "heard",
                 "event": row.id,
                 "source": row.source,
                 "rules_hash": row.rules_hash,
-                "inferred": row.inferred,
-                "adopted": row.adopted,
+                **{name: getattr(row, name) for name in listings.NOT_POSTED},
                 **verdict,
             }
 

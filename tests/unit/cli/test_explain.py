@@ -414,3 +414,24 @@ def test_what_is_neither_a_file_nor_an_event_is_wrong_usage(configuration: Path,
 
     assert result.exit_code == 2
     assert "does not exist" in result.output
+
+
+def test_a_label_that_is_said_twice_is_wrong_usage(configuration: Path) -> None:
+    result = explain(configuration, "--labels", "alertname=Down,severity=page", "--labels", "severity=none")
+    assert result.exit_code == 2
+    assert '"severity" is said twice' in result.output
+
+
+def test_what_would_take_gigabytes_is_refused_and_one_alert_of_it_is_explained(configuration: Path) -> None:
+    body = json.dumps({"alerts": [firing(alertname="Down", n=str(number)) for number in range(33_334)]})
+    refused = explain(configuration, "-", body=body)
+    assert refused.exit_code == 2
+    assert "33334 alerts and 3 rules are more than 100,000 verdicts" in refused.output
+    assert "--alert N" in refused.output
+
+    one = explain(configuration, "-", "--alert", "17", "--json", body=body)
+    assert [alert["labels"]["n"] for alert in json.loads(one.output)["alerts"]] == ["16"]
+
+    beyond = explain(configuration, "-", "--alert", "33335", body=body)
+    assert beyond.exit_code == 2
+    assert "there are 33334 alerts" in beyond.output

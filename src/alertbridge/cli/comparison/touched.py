@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from alertbridge.incidents.state import Place
+from alertbridge.incidents.past import Place
 from alertbridge.model import AlertId
 from alertbridge.rules.rulebook import Plan
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("starts_at", sa.BigInteger(), nullable=False),
         sa.Column("ends_at", sa.BigInteger(), nullable=True),
         sa.Column("last_seen", sa.BigInteger(), nullable=False),
+        sa.Column("by_hand", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("source", "fingerprint", name=op.f("pk_alerts")),
     )
     with op.batch_alter_table("alerts", schema=None) as batch_op:
@@ -164,6 +165,8 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("inferred", sa.Text(), nullable=True),
         sa.Column("adopted", sa.Text(), nullable=True),
+        sa.Column("by_hand", sa.Text(), nullable=True),
+        sa.Column("replay_of", sa.Text(), nullable=True),
         sa.CheckConstraint(
             "outcome IN ('received', 'decided', 'malformed', 'failed')", name=op.f("ck_events_outcome")
         ),

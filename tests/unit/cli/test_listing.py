@@ -1,0 +1,39 @@
+"""What is wrong with the words of a command is said before the daemon is asked."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from alertbridge.cli.main import group
+from alertbridge.operate import query
+
+
+@pytest.mark.parametrize(
+    ("listing", "name"),
+    [
+        (query.EVENTS, "state"),
+        (query.INCIDENTS, "state"),
+        (query.DELIVERIES, "state"),
+        (query.DEPLOYMENTS, "state"),
+    ],
+)
+def test_a_state_that_there_is_not_is_wrong_usage_and_those_that_there_are_are_named(
+    listing: query.Listing, name: str
+) -> None:
+    result = CliRunner().invoke(group, [listing.name, f"--{name}", "nope"])
+    assert result.exit_code == 2
+    assert ", ".join(f"'{state}'" for state in listing.states) in result.output
+
+
+def test_an_action_that_there_is_not_is_wrong_usage() -> None:
+    result = CliRunner().invoke(group, ["deliveries", "--action", "nope"])
+    assert result.exit_code == 2
+    assert "'alarmed', 'resolved', 'record', 'deployment'" in result.output
+
+
+@pytest.mark.parametrize("asked", ["", "  "])
+def test_a_trace_of_nothing_is_wrong_usage(asked: str) -> None:
+    result = CliRunner().invoke(group, ["trace", asked])
+    assert result.exit_code == 2
+    assert "an empty text names nothing" in result.output
