@@ -203,6 +203,8 @@ def courier(
         reject_limit=settings.reject_limit,
         probe_interval=settings.probe_interval,
         hold_for=settings.hold_for if isinstance(settings, HivelSettings) else None,
+        landing_time=settings.landing_time if isinstance(settings, ElvenSettings) else timedelta(0),
+        collapse=settings.collapse,
     )
     return Courier(
         destination=destination(name, settings),

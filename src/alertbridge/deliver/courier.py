@@ -22,7 +22,7 @@ from alertbridge.destinations import Destination
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch, stops
+from alertbridge.store import dispatch, repeats, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.store import Store
 
@@ -43,6 +43,8 @@ class Policy:
     reject_limit: int = 5
     probe_interval: timedelta = timedelta(minutes=2)
     hold_for: timedelta | None = None
+    landing_time: timedelta = timedelta(0)
+    collapse: bool = False
 
 
 class Courier:
@@ -161,8 +163,16 @@ class Courier:
         most = room if budget is None else min(room, budget)
         if most <= 0:
             return [], expired
-        interval = self.policy.key_interval
-        return dispatch.claim(connection, self.name, now=now, most=most, key_interval=interval), expired
+        claims = dispatch.claim(
+            connection,
+            self.name,
+            now=now,
+            most=most,
+            key_interval=self.policy.key_interval,
+            landing_time=self.policy.landing_time,
+            collapse=self.policy.collapse,
+        )
+        return claims, expired
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
@@ -220,7 +230,10 @@ class Courier:
         def work(connection: Connection) -> bool:
             if before.pause is not None and self.standing.pause is None:
                 dispatch.add_pause(connection, self.name, since=before.pause.since, until=now)
-            return dispatch.settle(connection, claim, result, now=now)
+            settled = dispatch.settle(connection, claim, result, now=now)
+            if settled and result.state is DeliveryState.DELIVERED:
+                repeats.repeat(connection, claim, landing_time=self.policy.landing_time, now=now)
+            return settled
 
         if await self._insist(work):
             self._report(claim, result, now)

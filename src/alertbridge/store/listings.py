@@ -277,6 +277,7 @@ def _delivery(row: Row[Any]) -> Item:
         "payload": row.payload,
         "response": row.response,
         "reference": row.reference,
+        "repeats": row.repeats,
         "created_at": instant(row.created_at),
         "delivered_at": _instant(row.delivered_at),
     }
