@@ -212,6 +212,8 @@ def courier(
         probe_interval=settings.probe_interval,
         failure_limit=settings.failure_limit,
         hold_for=settings.hold_for if isinstance(settings, HivelSettings) else None,
+        landing_time=settings.landing_time if isinstance(settings, ElvenSettings) else timedelta(0),
+        collapse=settings.collapse,
     )
     return Courier(
         destination=destination(name, settings),

@@ -248,13 +248,23 @@ async def test_a_message_that_waits_for_another_try_is_due_at_once(hand: Hand) -
 
 
 async def test_a_dead_message_is_not_sent_over_a_newer_one_of_its_key_unless_forced(hand: Hand) -> None:
+    await hand.stock.delivery(incident="i00")
+    await hand.stock.deliver()
     identifier = await hand.dead()
     await hand.stock.delivery(action=Action.RESOLVED)
-    await hand.stock.deliver()
+    assert await hand.stock.deliver()
     answer = await hand.post(f"deliveries/{identifier}/retry", 409)
     assert "something newer was delivered on its key" in answer["detail"]
     assert (await hand.delivery(identifier))["state"] == "dead"
     assert (await hand.post(f"deliveries/{identifier}/retry", force=True))["state"] == "pending"
+
+
+async def test_a_dead_alarm_whose_incident_is_over_is_not_sent_again_unless_forced(hand: Hand) -> None:
+    identifier = await hand.dead()
+    await hand.stock.delivery(action=Action.RESOLVED)
+    assert await hand.stock.claim() == [], "nobody was told of it, so there is nothing to close"
+    answer = await hand.post(f"deliveries/{identifier}/retry", 409)
+    assert "was not worth saying any more" in answer["detail"]
 
 
 async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:
@@ -306,10 +316,22 @@ async def test_what_is_not_done_can_be_given_up(hand: Hand, state: DeliveryState
 
 
 async def test_what_is_given_up_makes_way_for_what_waits_behind_it(hand: Hand) -> None:
+    first = await hand.stock.delivery(action=Action.RECORD)
+    second = await hand.stock.delivery(action=Action.RECORD, incident="i02")
+    await hand.post(f"deliveries/{first}/discard", reason="x")
+    assert [one.id for one in await hand.stock.claim()] == [second]
+
+
+async def test_the_resolve_behind_an_alarm_that_was_given_up_has_nothing_to_close(hand: Hand) -> None:
     first = await hand.stock.delivery()
     second = await hand.stock.delivery(action=Action.RESOLVED)
     await hand.post(f"deliveries/{first}/discard", reason="x")
-    assert [one.id for one in await hand.stock.claim()] == [second]
+    assert await hand.stock.claim() == []
+    shown = await hand.delivery(second)
+    assert (shown["state"], shown["last_error"]) == (
+        "superseded",
+        "superseded: there is nothing to close, the destination was not told that it is open",
+    )
 
 
 @pytest.mark.parametrize(

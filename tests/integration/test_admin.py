@@ -256,6 +256,7 @@ async def test_a_delivery_is_shown_with_its_answer_and_by_itself_with_its_attemp
         "payload": {"title": "Down"},
         "response": {"status": 202, "body": "ok"},
         "reference": "r-1",
+        "repeats": None,
         "created_at": "2026-01-01T12:00:00Z",
         "delivered_at": "2026-01-01T12:01:02Z",
     }

@@ -130,10 +130,10 @@ async def test_a_delivery_arrives_and_is_settled(line: Line) -> None:
 
 
 async def test_both_actions_of_a_key_arrive_in_order(line: Line) -> None:
-    for action in (Action.ALARMED, Action.RESOLVED, Action.ALARMED):
+    for action in (Action.ALARMED, Action.RESOLVED):
         await line.post(action=action)
-    assert await line.courier.run_once() == 3
-    assert line.taken() == [("a", "alarmed"), ("a", "resolved"), ("a", "alarmed")]
+    assert await line.courier.run_once() == 2
+    assert line.taken() == [("a", "alarmed"), ("a", "resolved")]
 
 
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])

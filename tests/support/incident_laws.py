@@ -19,6 +19,7 @@ def hold(machine: Machine) -> None:
     _open_while_a_member_fires(incidents, firing)
     _one_open_incident_at_a_place(incidents)
     _alarms_and_resolves_alternate(incidents, deliveries)
+    _no_incident_is_told_over_another(deliveries)
     _the_last_word_is_true(incidents, deliveries)
     _one_record_of_what_is_over(incidents, deliveries)
 
@@ -40,7 +41,10 @@ def _one_open_incident_at_a_place(incidents: ById) -> None:
 
 
 def _alarms_and_resolves_alternate(incidents: ById, deliveries: Rows) -> None:
-    """Of one incident: alarmed, perhaps again, then resolved, and so on; a resolve alone where nothing was known."""
+    """Of one incident that was told at all: alarmed, perhaps again, then resolved, and so on; a resolve alone where nothing was known.
+
+    An incident that was over before its destination could hear of it may not have been told.
+    """
     told: dict[str, str] = defaultdict(str)
     for row in deliveries:
         if row["state"] == "delivered" and row["action"] in _LETTER:
@@ -49,6 +53,18 @@ def _alarms_and_resolves_alternate(incidents: ById, deliveries: Rows) -> None:
         ends = incidents[incident]["closed_at"] is not None
         pattern = r"R|(A+R)+" if ends else r"(A+R)*A+"
         assert re.fullmatch(pattern, letters), (incidents[incident], letters)
+
+
+def _no_incident_is_told_over_another(deliveries: Rows) -> None:
+    """What is open at a place is closed before anything else is announced there."""
+    opened: dict[tuple[str, str], str] = {}
+    for row in deliveries:
+        if row["state"] == "delivered" and row["action"] in _LETTER:
+            here = (row["destination"], row["key"])
+            before = opened.pop(here, row["incident"])
+            if row["action"] == "alarmed":
+                assert before == row["incident"], (before, row)
+                opened[here] = row["incident"]
 
 
 def _the_last_word_is_true(incidents: ById, deliveries: Rows) -> None:

@@ -219,6 +219,11 @@ class Machine:
         if found:
             with self._store.connection.begin():
                 self._store.connection.exec_driver_sql(
+                    "INSERT INTO attempts (delivery, number, destination, key, action, started_at, finished_at, outcome) "
+                    f"SELECT id, 1, destination, key, action, {now}, {now}, 'delivered' FROM deliveries WHERE {chosen} "
+                    "ORDER BY seq"
+                )
+                self._store.connection.exec_driver_sql(
                     "UPDATE deliveries SET state = 'delivered', attempts = attempts + 1, next_attempt_at = NULL, "
                     f"delivered_at = {now}, settled_at = {now} WHERE {chosen}"
                 )

@@ -69,7 +69,6 @@ class Span:
     closed: datetime | None = None
     closed_now: bool = False  # in the batch at hand
     last_end: datetime | None = None
-    tried: bool = False  # its destination was told anything
     parts: dict[AlertId, Part] = field(default_factory=dict)
 
     @property
@@ -116,6 +115,7 @@ class Model:
     people: dict[AlertId, Person] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
     unsent: list[_Unsent] = field(default_factory=list)
+    told: dict[tuple[str, str], _Unsent] = field(default_factory=dict)  # the last word at each place
     reopened: int = 0
     _begun: set[int] = field(default_factory=set)  # open before the body at hand
 
@@ -312,14 +312,13 @@ class Model:
             if span.speaker in firing and span.speaker in said:
                 span.text = said[span.speaker]
         lifecycle = span.wish.reporting is Reporting.LIFECYCLE
-        if before is not None and not was_open:
-            self._withdraw(span, Action.RESOLVED if lifecycle else Action.RECORD)
         if not lifecycle:
+            if not was_open:
+                self._withdraw_record(span)
             return
         rises = before is not None and resend is Resend.SEVERITY and span.peak > before[1]
         differs = before is not None and resend is Resend.CHANGE and (span.severity, span.text) != before[2:]
         if not was_open or rises or differs:
-            self._withdraw(span, Action.ALARMED)
             self._say(span, Action.ALARMED, span.severity, now)
 
     def _close(self, span: Span, now: datetime) -> None:
@@ -327,9 +326,6 @@ class Model:
         span.closed, span.closed_now = max(span.opened, span.last_end), True
         if span.wish.reporting is Reporting.LIFECYCLE:
             self._say(span, Action.RESOLVED, span.severity, now)
-            unheard = [one for one in self.unsent if one.span is span]
-            if span.wish.destination in self.collapsing and not span.tried and len(unheard) > 1:
-                self.unsent = [one for one in self.unsent if one.span is not span]
         elif span.closed - span.opened >= span.wish.min_duration:
             self._say(span, Action.RECORD, span.peak, max(now, span.closed + span.wish.reopen_window))
 
@@ -337,14 +333,48 @@ class Model:
         times = (span.opened, span.closed) if action is Action.RECORD else (None, None)
         self.unsent.append(_Unsent(span, Said(*span.place, action, severity, span.text, *times), due))
 
-    def _withdraw(self, span: Span, action: Action) -> None:
-        self.unsent = [one for one in self.unsent if one.span is not span or one.said.action is not action]
+    def _withdraw_record(self, span: Span) -> None:
+        self.unsent = [one for one in self.unsent if one.span is not span]
 
     def deliver(self, now: datetime, *, down: Iterable[str] = ()) -> list[Said]:
-        """Tell those destinations that are up all that is due, oldest first."""
-        sent = [one for one in self.unsent if one.due <= now and one.said.destination not in down]
-        self.unsent = [one for one in self.unsent if one not in sent]
+        """Tell those destinations that are up all that is due and still worth saying, oldest first."""
+        up = [one for one in self.unsent if one.due <= now and one.said.destination not in down]
+        self.unsent = [one for one in self.unsent if one not in up]
+        records = [one for one in up if one.said.action is Action.RECORD]
+        lines: dict[tuple[str, str], list[_Unsent]] = {}
+        for one in up:
+            if one not in records:
+                lines.setdefault((one.said.destination, one.said.key), []).append(one)
+        sent = [*records, *(one for there, line in lines.items() for one in self._worth_saying(there, line))]
         for one in sent:
-            if one.span is not None:
-                one.span.tried = True
+            self.told[one.said.destination, one.said.key] = one
         return [one.said for one in sent]
+
+    def _worth_saying(self, there: tuple[str, str], line: list[_Unsent]) -> list[_Unsent]:
+        """All that has gathered, looked at from its end: the destination need only come to believe that."""
+        told = self.told.get(there)
+        opened = told.span if told is not None and told.said.action is Action.ALARMED else None
+        known = [one for one in line if one.span is not None]
+        end = line[-1:] if opened is None else []
+        if not known:
+            return end
+        last = known[-1]
+        here = line[: line.index(last)]
+        if last.said.action is Action.ALARMED:
+            if told is not None and (told.span, told.said) == (last.span, last.said):
+                return []
+            return [*_closing(here, opened if opened is not last.span else None), last]
+        alarms = [one for one in here if one.span is last.span and one.said.action is Action.ALARMED]
+        if alarms and opened is not last.span:
+            sent = _closing(here[: here.index(alarms[-1])], opened)
+            if there[0] not in self.collapsing:
+                sent = [*sent, alarms[-1], last]
+        else:
+            sent = _closing([*here, last], opened)
+        unsure = [one for one in end if one.span is None and all(each.span is not None for each in sent)]
+        return [*sent, *unsure]
+
+
+def _closing(line: Sequence[_Unsent], opened: Span | None) -> list[_Unsent]:
+    """The resolve of what is open there; where nothing is known to be, one of the unknown."""
+    return [one for one in line if one.span is opened and one.said.action is Action.RESOLVED][-1:]

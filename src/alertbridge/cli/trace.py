@@ -120,7 +120,9 @@ def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, st
     if state in _WAITING and entry["next_attempt_at"]:
         state += f" until {second(entry['next_attempt_at'])}"
     why = entry["last_error"] if entry["state"] not in {"delivered", "pending"} else ""
-    said = f"{entry['destination']} {entry['action']}: {state}"
+    why = (why or "").removeprefix(f"{entry['state']}:").removeprefix(entry["state"]).lstrip()
+    again = " once more, since an earlier attempt got no answer" if entry.get("repeats") else ""
+    said = f"{entry['destination']} {entry['action']}{again}: {state}"
     return "to say", ", ".join(filter(None, (said, why, f'"{words}"' if words else "", entry["id"])))
 
 

@@ -21,6 +21,7 @@ _CARRYING_OF_EACH: Final[Mapping[str, frozenset[str]]] = {
             "deployment_path",
             "hold_for",
             "key_interval",
+            "landing_time",
             "max_age",
             "path",
             "probe_interval",

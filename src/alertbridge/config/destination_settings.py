@@ -144,6 +144,12 @@ class ElvenSettings(_CommonSettings):
         description="Fields to add to every payload.",
         examples=[{"organization": "5f1d7a2e"}],
     )
+    landing_time: Duration = Field(
+        timedelta(seconds=30),
+        description="How long after a request without an answer it may still arrive: so long the opposite waits, "
+        "and so long after the last state that is said once more; 0s is off.",
+        examples=["30s"],
+    )
     max_age: Span = Field(
         timedelta(hours=24), description="How long a message is retried before it is dead.", examples=["24h"]
     )

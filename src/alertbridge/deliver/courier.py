@@ -25,8 +25,8 @@ from alertbridge.destinations import Destination
 from alertbridge.destinations.quota import used_up
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
-from alertbridge.model import Ambiguous, Delivered, Outcome, Response, Retry
-from alertbridge.store import dispatch, standings, stops
+from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
+from alertbridge.store import dispatch, repeats, standings, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
@@ -49,6 +49,8 @@ class Policy:
     probe_interval: timedelta = timedelta(minutes=2)
     hold_for: timedelta | None = None
     failure_limit: int = 10
+    landing_time: timedelta = timedelta(0)
+    collapse: bool = False
 
     @property
     def terms(self) -> Terms:
@@ -236,8 +238,16 @@ class Courier:
         most = room if budget is None else min(room, budget)
         if most <= 0:
             return [], expired
-        interval = self.policy.key_interval
-        return dispatch.claim(connection, self.name, now=now, most=most, key_interval=interval), expired
+        claims = dispatch.claim(
+            connection,
+            self.name,
+            now=now,
+            most=most,
+            key_interval=self.policy.key_interval,
+            landing_time=self.policy.landing_time,
+            collapse=self.policy.collapse,
+        )
+        return claims, expired
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
@@ -299,7 +309,10 @@ class Courier:
                 dispatch.add_pause(connection, self.name, since=before.pause.since, until=now)
             if (before.pause, before.lesson) != (standing.pause, standing.lesson):
                 self.remember(connection)
-            return dispatch.settle(connection, claim, result, now=now)
+            settled = dispatch.settle(connection, claim, result, now=now)
+            if settled and result.state is DeliveryState.DELIVERED:
+                repeats.repeat(connection, claim, landing_time=self.policy.landing_time, now=now)
+            return settled
 
         if await self._insist(work):
             self._report.settled(claim, result, now)

@@ -1,4 +1,4 @@
-"""From changed incidents to messages in the outbox: compose, withdraw what is overtaken, enter what is new."""
+"""From changed incidents to messages in the outbox: compose them, enter them, leave in line what is worth saying."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
 from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting, Severity
 from alertbridge.store import outbox
+from alertbridge.store.lines import converge
 from alertbridge.store.outbox import Posting
 
 
@@ -37,47 +38,54 @@ class Postings:
         self._new_id = new_id
         self._now = now
         self._postings: list[Posting] = []
-        self._places: dict[tuple[str, Action], list[int]] = {}  # where in _postings
-        self._overtaken: dict[tuple[str, Action], None] = {}
+        self._reopened: dict[str, None] = {}
 
     def add(self, changes: Changes, state: State, *, received_at: datetime) -> None:
         """Compose what `changes` announce about the incidents of `state`, which is the state after them."""
         for identifier in sorted(changes.reopened):
-            # It is not over after all: nothing unsent may say that it is, before or after the alarm that follows.
-            lifecycle = state.incidents[identifier].reporting is Reporting.LIFECYCLE
-            self._overtake(identifier, Action.RESOLVED if lifecycle else Action.RECORD)
+            if state.incidents[identifier].reporting is Reporting.RECORD:
+                self._withdraw_record(identifier)
+        began = {*changes.opened, *changes.reopened}
         for announcement in changes.announcements:
-            if announcement.action is Action.ALARMED and announcement.incident not in changes.opened:
-                self._overtake(announcement.incident, Action.ALARMED)
             incident = state.incidents[announcement.incident]
-            self._places.setdefault((incident.id, announcement.action), []).append(len(self._postings))
-            self._postings.append(self._posting(announcement, incident, received_at))
+            news = announcement.action is not Action.ALARMED or incident.id in began
+            self._postings.append(self._posting(announcement, incident, received_at, news=news))
 
     @property
     def entries(self) -> tuple[Posting, ...]:
-        """The messages so far, overtaken ones among them as such."""
+        """The messages so far, withdrawn ones among them as such."""
         return tuple(self._postings)
 
     @property
-    def overtaken(self) -> frozenset[tuple[str, Action]]:
-        """Incidents and actions of which nothing earlier that is unsent may still be sent."""
-        return frozenset(self._overtaken)
+    def reopened(self) -> frozenset[str]:
+        """Incidents of which nothing earlier that is unsent may say that they are over, where that is said once."""
+        return frozenset(self._reopened)
 
     def store(self, connection: Connection) -> None:
         """Enter everything into the outbox, in the caller's transaction."""
-        outbox.withdraw(connection, self._overtaken, now=self._now)
+        outbox.withdraw_records(connection, self._reopened, now=self._now)
         outbox.post(connection, self._postings, now=self._now)
-        over = (one for one in self._postings if one.action is Action.RESOLVED and one.state in _UNSENT)
-        ended = dict.fromkeys(one.incident for one in over if one.destination in self._collapsing)
-        outbox.collapse(connection, ended, now=self._now)
+        lines: dict[str, dict[str, None]] = {}
+        for one in self._postings:
+            if one.action in _LIFECYCLE and one.state is DeliveryState.PENDING:
+                lines.setdefault(one.destination, {})[one.key] = None
+        for destination, keys in lines.items():
+            collapse = destination in self._collapsing
+            converge(connection, destination, keys, collapse=collapse, now=self._now)
 
-    def _overtake(self, incident: str, action: Action) -> None:
-        self._overtaken[incident, action] = None
-        for place in self._places.pop((incident, action), ()):
-            if self._postings[place].state in _UNSENT:
-                self._postings[place] = replace(self._postings[place], state=DeliveryState.SUPERSEDED)
+    def _withdraw_record(self, incident: str) -> None:
+        """It is not over after all: nothing unsent may say that it is."""
+        self._reopened[incident] = None
+        self._postings = [
+            replace(one, state=DeliveryState.SUPERSEDED, note=outbox.REOPENED)
+            if one.incident == incident and one.state in _UNSENT
+            else one
+            for one in self._postings
+        ]
 
-    def _posting(self, announcement: Announcement, incident: Incident, received_at: datetime) -> Posting:
+    def _posting(
+        self, announcement: Announcement, incident: Incident, received_at: datetime, *, news: bool
+    ) -> Posting:
         composed, state, note = self._compose(announcement, incident)
         return Posting(
             id=self._new_id(),
@@ -93,6 +101,7 @@ class Postings:
             due_at=max(self._now, announcement.not_before or self._now),
             received_at=received_at,
             note=note,
+            news=news,
         )
 
     def _compose(
@@ -137,3 +146,4 @@ def message(incident: Incident, action: Action, severity: Severity) -> Message:
 
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)
+_LIFECYCLE = (Action.ALARMED, Action.RESOLVED)

@@ -18,6 +18,11 @@ from alertbridge.model import JSON, Action, DeliveryState, instant
 from alertbridge.store.schema import deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
+_MOVED_ON = (
+    DeliveryState.DELIVERED.value,
+    DeliveryState.SUPERSEDED.value,
+    DeliveryState.SKIPPED.value,
+)
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
@@ -57,7 +62,8 @@ def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) 
         raise NotPossible(f"its incident may open again until {instant(until)}; the record waits for that")
     if state is DeliveryState.DEAD and not force and _overtaken(connection, row):
         raise NotPossible(
-            "something newer was delivered on its key, which this would undo; with force it is sent all the same"
+            "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
+            "with force it is sent all the same"
         )
     young = _made_young(row, now) if state is DeliveryState.DEAD else {}
     _change(connection, row, DeliveryState.PENDING, next_attempt_at=now, **young)
@@ -139,12 +145,12 @@ def _reopenable_until(connection: Connection, row: Row[Any]) -> datetime | None:
 
 
 def _overtaken(connection: Connection, row: Row[Any]) -> bool:
-    """Whether something newer was delivered on its key; records do not overtake each other."""
+    """Whether something newer was delivered on its key, or was not worth saying; records do not overtake each other."""
     newer = exists().where(
         deliveries.c.destination == row.destination,
         deliveries.c.key == row.key,
         deliveries.c.seq > row.seq,
-        deliveries.c.state == DeliveryState.DELIVERED.value,
+        deliveries.c.state.in_(_MOVED_ON),
     )
     return row.action in _LIFECYCLE and bool(connection.scalar(select(newer)))
 

@@ -25,6 +25,8 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState
+from alertbridge.store import spacing
+from alertbridge.store.lines import LIFECYCLE, converge
 from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
 
 
@@ -64,22 +66,45 @@ _FARTHEST = timedelta(days=2)  # no retry is put off that far
 
 
 def claim(
-    connection: Connection, destination: str, *, now: datetime, most: int, key_interval: timedelta
+    connection: Connection,
+    destination: str,
+    *,
+    now: datetime,
+    most: int,
+    key_interval: timedelta,
+    landing_time: timedelta = timedelta(0),
+    collapse: bool = False,
 ) -> list[Claim]:
-    """Take up to `most` due deliveries, each the first in the line of its key, and note that an attempt begins.
+    """Take up to `most` due deliveries by their rank, each the first in the line of its key, and note that attempts begin.
 
     A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
-    flight and keeps its order.
+    flight and keeps its order. What is not worth saying any more is left out.
     """
+    _notice_due(connection, destination, now)
     taken: list[Row[Any]] = []
-    while len(taken) < most and (rows := connection.execute(_due(destination, now, most - len(taken))).all()):
-        # What has to wait for its interval is put off, and so makes room for what is due behind it.
-        ready = [row for row in rows if not key_interval or _may_follow(connection, row, now, key_interval)]
+    while len(taken) < most and (rows := connection.execute(_first(destination, most - len(taken))).all()):
+        keys = {row.key for row in rows if row.action in LIFECYCLE}
+        gone = converge(connection, destination, keys, collapse=collapse, now=now) if keys else frozenset()
+        # What has to wait is put off, and so makes room for what is due behind it.
+        ready = []
+        for row in rows:
+            if row.id in gone:
+                continue
+            due = spacing.earliest(
+                connection, row, now=now, key_interval=key_interval, landing_time=landing_time
+            )
+            if due > now:
+                _put_off(connection, row, due)
+            else:
+                ready.append(row)
         connection.execute(
             update(deliveries)
             .where(deliveries.c.id.in_([row.id for row in ready]))
             .values(
-                state=DeliveryState.SENDING.value, attempts=deliveries.c.attempts + 1, next_attempt_at=None
+                state=DeliveryState.SENDING.value,
+                attempts=deliveries.c.attempts + 1,
+                next_attempt_at=None,
+                ready=False,
             )
         )
         taken += ready
@@ -103,14 +128,28 @@ def claim(
     return claims
 
 
-def _due(destination: str, now: datetime, most: int) -> Any:
+def _notice_due(connection: Connection, destination: str, now: datetime) -> None:
+    """Let what has fallen due take its turn by rank; so what is not due yet is not looked at again and again."""
+    connection.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.destination == destination,
+            _PENDING,
+            ~deliveries.c.ready,
+            deliveries.c.next_attempt_at <= now,
+        )
+        .values(ready=True)
+    )
+
+
+def _first(destination: str, most: int) -> Any:
     ahead = deliveries.alias("ahead")
     return (
         select(deliveries)
         .where(
             deliveries.c.destination == destination,
             _PENDING,
-            deliveries.c.next_attempt_at <= now,
+            deliveries.c.ready,
             ~exists().where(
                 ahead.c.destination == deliveries.c.destination,
                 ahead.c.key == deliveries.c.key,
@@ -118,29 +157,15 @@ def _due(destination: str, now: datetime, most: int) -> Any:
                 among(ahead.c.state, *_AHEAD),
             ),
         )
-        .order_by(deliveries.c.next_attempt_at, deliveries.c.seq)
+        .order_by(deliveries.c.rank, deliveries.c.seq)
         .limit(most)
     )
 
 
-def _may_follow(connection: Connection, row: Row[Any], now: datetime, interval: timedelta) -> bool:
-    """Whether the same action was last said on this key long enough ago; if not, put this one off until then."""
-    last: datetime | None = connection.scalar(
-        select(func.max(attempts.c.started_at)).where(
-            attempts.c.destination == row.destination,
-            attempts.c.key == row.key,
-            attempts.c.action == row.action,
-            attempts.c.delivery != row.id,
-            attempts.c.outcome.in_(("delivered", "ambiguous")),
-            attempts.c.started_at <= now,  # later ones are left over from a clock that has been set back
-        )
-    )
-    if last is None or last + interval <= now:
-        return True
+def _put_off(connection: Connection, row: Row[Any], until: datetime) -> None:
     connection.execute(
-        update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=last + interval)
+        update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=until, ready=False)
     )
-    return False
 
 
 def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
@@ -190,6 +215,7 @@ def recover(connection: Connection, *, now: datetime) -> int:
         update(deliveries)
         .where(
             _PENDING,
+            ~deliveries.c.ready,
             deliveries.c.next_attempt_at > now + _FARTHEST,
             # One that was never tried may wait longer than that, for a `reopen_window`.
             or_(deliveries.c.attempts > 0, deliveries.c.created_at > now),
@@ -249,6 +275,7 @@ def next_due(connection: Connection, destination: str, *, now: datetime) -> date
         select(func.min(deliveries.c.next_attempt_at)).where(
             deliveries.c.destination == destination,
             _PENDING,
+            ~deliveries.c.ready,
             deliveries.c.next_attempt_at > now,
         )
     )

@@ -300,6 +300,7 @@ def shown_delivery(row: Row[Any]) -> Item:
         "payload": row.payload,
         "response": row.response,
         "reference": row.reference,
+        "repeats": row.repeats,
         "created_at": instant(row.created_at),
         "delivered_at": _instant(row.delivered_at),
     }

@@ -1,8 +1,8 @@
-"""SQL on the way into the outbox: what is to be said, and what of it is overtaken before it was said.
+"""SQL on the way into the outbox: what is to be said, and what of it is withdrawn before it was said.
 
 States only move along `held → pending → sending → delivered | dead`, back from `sending` to `pending` for
 another try, and sideways to `superseded`, `skipped`, `discarded`. One writing connection makes every statement on
-deliveries atomic against every other. The way out is `dispatch`.
+deliveries atomic against every other. The way out is `dispatch`; what of it all is still worth saying, `lines`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 
-from sqlalchemy import Connection, bindparam, case, func, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, update
 
+from alertbridge.incidents.precedence import rank
 from alertbridge.model import JSON, Action, DeliveryState, Severity
 from alertbridge.store.schema import Instant, deliveries
 
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """A delivery about to enter the outbox."""
+    """A delivery about to enter the outbox. `news` if it says that something has begun or is over."""
 
     id: str
     incident: str
@@ -36,61 +35,34 @@ class Posting:
     due_at: datetime
     received_at: datetime
     note: str | None = None
+    news: bool = True
 
 
 _UNSENT = (DeliveryState.HELD.value, DeliveryState.PENDING.value)
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
+REOPENED = "superseded: its incident is open again"
 _WITHDRAW = (
     update(deliveries)
     .where(
         deliveries.c.incident.in_(bindparam("whose", expanding=True)),
-        deliveries.c.action == bindparam("told"),
+        deliveries.c.action == Action.RECORD.value,
         deliveries.c.state.in_(_UNSENT),
     )
     .values(
-        state=DeliveryState.SUPERSEDED.value, settled_at=bindparam("at", type_=Instant), next_attempt_at=None
-    )
-)
-
-_UNSAID_ALARM = (deliveries.c.action == Action.ALARMED.value) & deliveries.c.state.in_(_UNSENT)
-_UNHEARD = (
-    select(deliveries.c.incident)
-    .where(deliveries.c.incident.in_(bindparam("whose", expanding=True)))
-    .group_by(deliveries.c.incident)
-    .having(
-        func.max(deliveries.c.attempts) == 0,
-        func.sum(case((_UNSAID_ALARM, 1), else_=0)) > 0,
-    )
-)
-_SKIP = (
-    update(deliveries)
-    .where(deliveries.c.incident.in_(bindparam("whose", expanding=True)), deliveries.c.state.in_(_UNSENT))
-    .values(
-        state=DeliveryState.SKIPPED.value,
+        state=DeliveryState.SUPERSEDED.value,
         settled_at=bindparam("at", type_=Instant),
         next_attempt_at=None,
-        last_error="the incident was over before this was sent (collapse: true)",
+        ready=False,
+        last_error=REOPENED,
     )
 )
 
 
-def withdraw(connection: Connection, overtaken: Iterable[tuple[str, Action]], *, now: datetime) -> None:
-    """Supersede the unsent deliveries of these incidents and actions: a newer truth takes their place."""
-    for action, pairs in groupby(sorted(overtaken, key=itemgetter(1)), key=itemgetter(1)):
-        incidents = [incident for incident, _ in pairs]
-        for start in range(0, len(incidents), _CHUNK):
-            connection.execute(
-                _WITHDRAW, {"told": action.value, "whose": incidents[start : start + _CHUNK], "at": now}
-            )
-
-
-def collapse(connection: Connection, whose: Iterable[str], *, now: datetime) -> None:
-    """Skip all that waits to be said of those incidents whose `alarmed` was never tried: nobody has heard of them."""
-    incidents = list(whose)
+def withdraw_records(connection: Connection, reopened: Iterable[str], *, now: datetime) -> None:
+    """Supersede the unsent records of these incidents: they are not over after all, and will have another."""
+    incidents = list(reopened)
     for start in range(0, len(incidents), _CHUNK):
-        unheard = connection.scalars(_UNHEARD, {"whose": incidents[start : start + _CHUNK]}).all()
-        if unheard:
-            connection.execute(_SKIP, {"whose": unheard, "at": now})
+        connection.execute(_WITHDRAW, {"whose": incidents[start : start + _CHUNK], "at": now})
 
 
 def post(connection: Connection, postings: Sequence[Posting], *, now: datetime) -> None:
@@ -112,6 +84,8 @@ def post(connection: Connection, postings: Sequence[Posting], *, now: datetime) 
                 "payload": posting.payload,
                 "missing": list(posting.missing),
                 "next_attempt_at": posting.due_at if posting.state is DeliveryState.PENDING else None,
+                "rank": rank(now, posting.severity, news=posting.news),
+                "ready": posting.state is DeliveryState.PENDING and posting.due_at <= now,
                 "last_error": posting.note,
                 "received_at": posting.received_at,
                 "created_at": now,

@@ -22,6 +22,8 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
+    and_,
     literal_column,
 )
 from typing_extensions import override
@@ -79,6 +81,13 @@ def among(column: ColumnElement[str], *words: StrEnum) -> ColumnElement[bool]:
     Partial indexes are declared with it and queries must ask with it: of a parameter SQLite cannot tell that the index serves.
     """
     return column.in_([literal_column(f"'{word.value}'") for word in words])
+
+
+class Heard(StrEnum):
+    """The outcomes of an attempt after which the destination has heard it, or may have."""
+
+    DELIVERED = "delivered"
+    AMBIGUOUS = "ambiguous"
 
 
 ALIVE_STATES = (DeliveryState.HELD, DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.DEAD)
@@ -227,8 +236,11 @@ deliveries = Table(
     Column("state", Text, nullable=False),
     Column("payload", JSON, nullable=False),
     Column("missing", JSON, nullable=False),
+    Column("repeats", Text),  # the delivery that is said again, where an attempt may have arrived late
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("next_attempt_at", Instant),
+    Column("rank", Instant, nullable=False),  # who goes first, see `incidents/precedence.py`
+    Column("ready", Boolean, nullable=False),  # its next_attempt_at has come, as far as was noticed
     Column("paused_for", Span, nullable=False, server_default="0"),
     Column("last_outcome", Text),
     Column("last_error", Text),
@@ -242,15 +254,24 @@ deliveries = Table(
     _one_of("state", DeliveryState),
     sqlite_autoincrement=True,
 )
-_waiting = among(deliveries.c.state, DeliveryState.PENDING)
+_later = and_(among(deliveries.c.state, DeliveryState.PENDING), ~deliveries.c.ready)
+_ready = and_(among(deliveries.c.state, DeliveryState.PENDING), deliveries.c.ready)
 _ahead = among(deliveries.c.state, DeliveryState.PENDING, DeliveryState.SENDING)
 _alive = among(deliveries.c.state, *ALIVE_STATES)
 Index(
     "ix_deliveries_due",
     deliveries.c.destination,
     deliveries.c.next_attempt_at,
-    sqlite_where=_waiting,
-    postgresql_where=_waiting,
+    sqlite_where=_later,
+    postgresql_where=_later,
+)
+Index(
+    "ix_deliveries_ready",
+    deliveries.c.destination,
+    deliveries.c.rank,
+    deliveries.c.seq,
+    sqlite_where=_ready,
+    postgresql_where=_ready,
 )
 Index(
     "ix_deliveries_line",
@@ -273,8 +294,11 @@ Index("ix_deliveries_key", deliveries.c.key)
 attempts = Table(
     "attempts",
     metadata,
-    Column("delivery", Text, ForeignKey("deliveries.id", ondelete="CASCADE"), primary_key=True),
-    Column("number", Integer, primary_key=True),
+    Column(
+        "seq", _Sequence, primary_key=True, autoincrement=True
+    ),  # the order on a key, whatever the clock does
+    Column("delivery", Text, ForeignKey("deliveries.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
     Column("destination", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("action", Text, nullable=False),
@@ -283,9 +307,28 @@ attempts = Table(
     Column("outcome", Text),
     Column("status", Integer),
     Column("error", Text),
+    UniqueConstraint("delivery", "number"),
+    sqlite_autoincrement=True,
 )
 Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
-Index("ix_attempts_key", attempts.c.destination, attempts.c.key, attempts.c.action, attempts.c.started_at)
+SAID = among(attempts.c.outcome, Heard.DELIVERED, Heard.AMBIGUOUS)
+AMBIGUOUS = among(attempts.c.outcome, Heard.AMBIGUOUS)
+Index(
+    "ix_attempts_said",
+    attempts.c.destination,
+    attempts.c.key,
+    attempts.c.seq,
+    sqlite_where=SAID,
+    postgresql_where=SAID,
+)
+Index(
+    "ix_attempts_ambiguous",
+    attempts.c.destination,
+    attempts.c.key,
+    attempts.c.seq,
+    sqlite_where=AMBIGUOUS,
+    postgresql_where=AMBIGUOUS,
+)
 _unfinished = attempts.c.finished_at.is_(None)
 Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from typing import Any
 
 from alertbridge.chronicle import Input
 from alertbridge.deliver.posting import Postings
+from alertbridge.incidents.convergence import Said as LastSaid
+from alertbridge.incidents.convergence import Unsent, Word, reduce
 from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Doubt, Heard, State
 from alertbridge.model import Action, AlertId, DeliveryState, Event, Notification
@@ -17,6 +20,7 @@ from alertbridge.pipeline import Bridge, render, second_thought, understand
 from alertbridge.store.outbox import Posting
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)
+_LIFECYCLE = (Action.ALARMED, Action.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class World:
         self._state = State()
         self._doubts: dict[AlertId, Doubt] = {}
         self._waiting: list[Posting] = []
+        self._announced: set[str] = set()
+        self._last_words: dict[tuple[str, str], Word] = {}
         self._numbers = itertools.count(1)
 
     def hear(self, said: Notification, *, source: str) -> tuple[Heard, ...]:
@@ -108,32 +114,42 @@ class World:
         self._post(postings)
 
     def _post(self, postings: Postings) -> None:
-        """As the outbox does: what is overtaken goes, what is new waits, what is collapsed is skipped."""
+        """As the outbox does: what is new waits, and of each line stays what is worth saying."""
         self._waiting = [
             posting
             for posting in self._waiting
-            if (posting.incident, posting.action) not in postings.overtaken or posting.state not in _UNSENT
+            if posting.incident not in postings.reopened or posting.state not in _UNSENT
         ]
         new = [posting for posting in postings.entries if posting.state is not DeliveryState.SUPERSEDED]
         self._waiting += new
-        for posting in new:
-            if posting.action is Action.RESOLVED and posting.destination in self._bridge.collapsing:
-                self._collapse(posting.incident)
+        self._announced |= {one.incident for one in new if one.action is Action.ALARMED}
+        for place in dict.fromkeys((one.destination, one.key) for one in new if one.action in _LIFECYCLE):
+            self._converge(*place)
 
-    def _collapse(self, incident: str) -> None:
-        """Where the alarm still waits, the destination has never heard of the incident, and never will."""
-        unsent = [one for one in self._waiting if one.incident == incident and one.state in _UNSENT]
-        if any(posting.action is Action.ALARMED for posting in unsent):
-            note = "the incident was over before this was sent (collapse: true)"
-            self._waiting = [
-                replace(each, state=DeliveryState.SKIPPED, note=note) if each in unsent else each
-                for each in self._waiting
-            ]
+    def _converge(self, destination: str, key: str) -> None:
+        line = [
+            one
+            for one in self._waiting
+            if (one.destination, one.key) == (destination, key)
+            and one.action in _LIFECYCLE
+            and one.state is DeliveryState.PENDING
+        ]
+        unsent = [Unsent(one.id, _word(one), blind=one.incident not in self._announced) for one in line]
+        said = LastSaid(self._last_words.get((destination, key)))
+        collapse = destination in self._bridge.collapsing
+        for gone in reduce(said, unsent, collapse=collapse):
+            place = next(n for n, one in enumerate(self._waiting) if one.id == gone.id)
+            posting = self._waiting.pop(place)
+            if gone.skipped:
+                skipped = replace(posting, state=DeliveryState.SKIPPED, note=gone.reason)
+                self._waiting.insert(place, skipped)
 
     def _deliver(self) -> None:
         due = [posting for posting in self._waiting if posting.due_at <= self.now]
         self._waiting = [posting for posting in self._waiting if posting.due_at > self.now]
         for posting in due:
+            if posting.state is DeliveryState.PENDING and posting.action in _LIFECYCLE:
+                self._last_words[posting.destination, posting.key] = _word(posting)
             skipped = posting.state is DeliveryState.SKIPPED
             self.said.append(
                 Said(
@@ -148,3 +164,7 @@ class World:
 
     def _new_id(self) -> str:
         return f"{next(self._numbers):026d}"
+
+
+def _word(posting: Posting) -> Word:
+    return Word(posting.action, posting.incident, json.dumps(posting.payload, sort_keys=True, default=dict))

@@ -87,8 +87,11 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("payload", sa.JSON(), nullable=False),
         sa.Column("missing", sa.JSON(), nullable=False),
+        sa.Column("repeats", sa.Text(), nullable=True),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_attempt_at", sa.BigInteger(), nullable=True),
+        sa.Column("rank", sa.BigInteger(), nullable=False),
+        sa.Column("ready", sa.Boolean(), nullable=False),
         sa.Column("paused_for", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("last_outcome", sa.Text(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
@@ -121,8 +124,15 @@ def upgrade() -> None:
             "ix_deliveries_due",
             ["destination", "next_attempt_at"],
             unique=False,
-            sqlite_where=sa.text("state IN ('pending')"),
-            postgresql_where=sa.text("state IN ('pending')"),
+            sqlite_where=sa.text("state IN ('pending') AND ready = 0"),
+            postgresql_where=sa.text("state IN ('pending') AND NOT ready"),
+        )
+        batch_op.create_index(
+            "ix_deliveries_ready",
+            ["destination", "rank", "seq"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('pending') AND ready = 1"),
+            postgresql_where=sa.text("state IN ('pending') AND ready"),
         )
         batch_op.create_index(batch_op.f("ix_deliveries_incident"), ["incident"], unique=False)
         batch_op.create_index("ix_deliveries_key", ["key"], unique=False)
@@ -297,6 +307,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "attempts",
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False
+        ),
         sa.Column("delivery", sa.Text(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("destination", sa.Text(), nullable=False),
@@ -310,11 +323,20 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["delivery"], ["deliveries.id"], name=op.f("fk_attempts_delivery"), ondelete="CASCADE"
         ),
-        sa.PrimaryKeyConstraint("delivery", "number", name=op.f("pk_attempts")),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_attempts")),
+        sa.UniqueConstraint("delivery", "number", name=op.f("uq_attempts_delivery_number")),
+        sqlite_autoincrement=True,
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("ix_attempts_destination", ["destination", "started_at"], unique=False)
-        batch_op.create_index("ix_attempts_key", ["destination", "key", "action", "started_at"], unique=False)
+        for name, outcomes in (("said", "'delivered', 'ambiguous'"), ("ambiguous", "'ambiguous'")):
+            batch_op.create_index(
+                f"ix_attempts_{name}",
+                ["destination", "key", "seq"],
+                unique=False,
+                sqlite_where=sa.text(f"outcome IN ({outcomes})"),
+                postgresql_where=sa.text(f"outcome IN ({outcomes})"),
+            )
         batch_op.create_index(
             "ix_attempts_unfinished",
             ["delivery"],
