@@ -177,6 +177,7 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "inferred": False,
             "last_seen": "2026-01-01T12:00:00Z",
             "stale": False,
+            "held": None,
         }
         for name in ("f1", "f2")
     ]

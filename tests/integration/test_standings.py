@@ -30,6 +30,7 @@ from tests.support.stock import DAY, MINUTE, Stock
 
 SECOND = timedelta(seconds=1)
 TOKEN = "s3cr3t-elven-token"
+ANOTHER = "s3cr3t-of-hivel"  # which the destination itself cannot know
 POLICY = Policy(timeout=MINUTE, max_age=DAY, probe_interval=2 * MINUTE)
 
 
@@ -53,7 +54,7 @@ class Scripted(Transport):
         if said is None:
             await asyncio.Event().wait()
         assert said is not None
-        return Response(said[0], said[1], f"{TOKEN} it was".encode(), now)
+        return Response(said[0], said[1], f"{TOKEN}, {ANOTHER}".encode(), now)
 
 
 @dataclass
@@ -79,7 +80,7 @@ class Line:
             clock=self.clock,
             metrics=self.metrics,
             chance=lambda: 0.5,
-            clean=lambda text: text.replace(TOKEN, "***"),
+            clean=lambda text: text.replace(TOKEN, "***").replace(ANOTHER, "***"),
         )
 
     async def restart(self) -> None:
@@ -136,12 +137,15 @@ async def test_a_pause_and_a_lesson_outlive_a_restart(line: Line) -> None:
     await line.post("a")
     line.answer(429, retry_after="600")
     assert await line.courier.run_once() == 1
-    before = line.courier.standing
+    before = line.courier.standing.pause
 
     line.clock.advance(5 * MINUTE)
     await line.restart()
 
-    assert line.courier.standing.pause == before.pause
+    after = line.courier.standing.pause
+    assert before is not None
+    assert after is not None
+    assert (after.reason, after.since, after.until) == (before.reason, before.since, before.until)
     assert line.courier.limit == RateLimit(36, 5 * MINUTE, 12), "halved, and a window has passed since"
     line.answer(202)
     line.clock.advance(5 * MINUTE - SECOND)
@@ -194,8 +198,8 @@ async def test_no_secret_that_an_answer_repeats_is_stored_with_the_pause(line: L
     await line.courier.run_once()
     (kept,) = (await line.store.read(standings.find)).values()
     assert kept.detail is not None
-    assert "*** it was" in kept.detail
-    assert TOKEN not in str(kept)
+    assert "***, ***" in kept.detail
+    assert "s3cr3t" not in str(kept)
 
 
 async def test_what_stands_well_has_no_row(line: Line) -> None:
@@ -348,6 +352,29 @@ async def test_a_destination_that_hangs_asks_nothing_of_what_the_others_share(li
     assert len(line.courier._flying) == 3
     line.courier.close()
     await running
+
+
+async def test_an_attempt_begins_when_the_writer_gets_to_it_and_the_rate_limit_counts_from_there(
+    line: Line,
+) -> None:
+    line.policy = replace(POLICY, concurrency=1, rate_limit=RateLimit(1, 10 * SECOND, 1))
+    await line.restart()
+    await line.post("a", "b")
+    write = line.store.write
+
+    async def busy(work: Callable[[Connection], object], **_: object) -> object:
+        line.clock.advance(3 * SECOND)
+        return await write(work)
+
+    line.courier._store = replace_methods(line.store, write=busy)
+    assert await line.courier.start_due() == 1
+    await line.courier.drained()
+    line.courier._store = line.store
+    line.clock.move_to(NOON + 10 * SECOND)
+    assert await line.courier.start_due() == 0, "it went at 3 s"
+    line.clock.move_to(NOON + 13 * SECOND)
+    assert await line.courier.start_due() == 1
+    await line.courier.drained()
 
 
 def replace_methods(store: Store, **methods: Callable[..., object]) -> Store:
