@@ -294,6 +294,18 @@ async def test_the_rate_limit_is_kept_in_any_window(line: Line) -> None:
     assert await line.courier.run_once() == 1
 
 
+async def test_a_clock_set_forward_gives_no_new_budget(line: Line) -> None:
+    line.courier.policy = replace(POLICY, rate_limit=RateLimit(2, timedelta(seconds=60), 2))
+    for key in "abc":
+        await line.post(key)
+    assert await line.courier.run_once() == 2
+    line.clock.set_forward(timedelta(hours=1))
+    line.clock.advance(timedelta(seconds=59))
+    assert await line.courier.run_once() == 0
+    line.clock.advance(timedelta(seconds=1))
+    assert await line.courier.run_once() == 1
+
+
 async def test_several_keys_fly_side_by_side_but_no_more_than_allowed(line: Line) -> None:
     await line.behave({"mode": "delay", "seconds": 0.2})
     for key in "abcdef":

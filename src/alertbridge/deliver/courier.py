@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from alertbridge.clock import Clock, rest
+from alertbridge.clock import Clock, Continuity, rest
 from alertbridge.deliver.budget import RateLimit, available, next_start
 from alertbridge.deliver.learning import effective
 from alertbridge.deliver.memory import kept, recalled
@@ -98,6 +98,7 @@ class Courier:
         self._flying: set[asyncio.Task[None]] = set()
         self._looked_at = clock.now()
         self._left: list[datetime] = []  # when requests left, as far back as the rate limit counts
+        self._continuity = Continuity(clock)
         self._report = Report(destination=self.name, metrics=metrics, clean=clean)
         self._log = structlog.get_logger().bind(destination=self.name)
 
@@ -164,6 +165,8 @@ class Courier:
     async def start_due(self) -> int:
         """Claim as much as may be sent now, begin to send it, and return how many that were."""
         self._looked_at = self._clock.now()
+        if missed := self._continuity.missed():  # a clock set forward does not make those requests older
+            self._left = [moment + missed for moment in self._left]
         await self._end_quota()
         room = self._room()
         if room <= 0:
