@@ -171,6 +171,17 @@ async def live_on(
     return image != whole_before(recording, moment)
 
 
+async def test_the_power_may_go_while_the_database_is_being_made(
+    tmp_path: Path, recording: Recording
+) -> None:
+    chance = random.Random(SEED)
+    when = sorted([*range(1, 16)] * 2)
+    for number, (moment, image) in enumerate(
+        zip(when, power.cuts(recording.entries, when, chance), strict=True)
+    ):
+        await live_on(tmp_path / str(number), recording, moment, image, chance)
+
+
 def write(folder: Path, image: Mapping[str, bytes], chance: random.Random) -> None:
     folder.mkdir()
     for suffix, content in image.items():
