@@ -35,6 +35,7 @@ from tests.support.load import Acknowledged, Load, Said, judge, said
 
 CUTS = int(os.environ.get("CUTS", "40"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+pytestmark = pytest.mark.timeout(0 if CUTS > 40 else 600)
 ROOT = Path(__file__).parents[2]
 NAME = "alertbridge.db"
 _EVENT = re.compile(rb'^HTTP/1\.1 202 .*\{"event":"([^"]+)"\}', re.DOTALL)
@@ -133,7 +134,6 @@ def test_the_record_is_the_whole_truth(recording: Recording) -> None:
     assert len(recording.acked) == 42
 
 
-@pytest.mark.timeout(0 if CUTS > 40 else 600)
 async def test_whatever_a_power_cut_leaves_all_that_was_acknowledged_ends_right(
     tmp_path: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
