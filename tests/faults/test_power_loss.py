@@ -35,6 +35,7 @@ from tests.support.load import Acknowledged, Load, Said, judge, said
 
 CUTS = int(os.environ.get("CUTS", "40"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
+pytestmark = pytest.mark.timeout(0 if CUTS > 40 else 600)
 ROOT = Path(__file__).parents[2]
 NAME = "alertbridge.db"
 _EVENT = re.compile(rb'^HTTP/1\.1 202 .*\{"event":"([^"]+)"\}', re.DOTALL)
@@ -133,7 +134,6 @@ def test_the_record_is_the_whole_truth(recording: Recording) -> None:
     assert len(recording.acked) == 42
 
 
-@pytest.mark.timeout(0 if CUTS > 40 else 600)
 async def test_whatever_a_power_cut_leaves_all_that_was_acknowledged_ends_right(
     tmp_path: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -169,6 +169,17 @@ async def live_on(
     every_attempt_is_known(folder / NAME, Counter([*before, *taken]))
     await asyncio.to_thread(remove, folder)
     return image != whole_before(recording, moment)
+
+
+async def test_the_power_may_go_while_the_database_is_being_made(
+    tmp_path: Path, recording: Recording
+) -> None:
+    chance = random.Random(SEED)
+    when = sorted([*range(1, 16)] * 2)
+    for number, (moment, image) in enumerate(
+        zip(when, power.cuts(recording.entries, when, chance), strict=True)
+    ):
+        await live_on(tmp_path / str(number), recording, moment, image, chance)
 
 
 def write(folder: Path, image: Mapping[str, bytes], chance: random.Random) -> None:

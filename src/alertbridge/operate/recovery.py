@@ -11,7 +11,7 @@ import structlog
 from alertbridge import __version__
 from alertbridge.clock import Clock
 from alertbridge.config.load import Configuration
-from alertbridge.errors import StoreCorrupt, StoreFull
+from alertbridge.errors import StoreCorrupt, StoreError, StoreFull
 from alertbridge.model import DeliveryState, instant
 from alertbridge.store import census, dispatch, inbox, latest, rule_sets, soundness
 from alertbridge.store.store import Store
@@ -20,10 +20,13 @@ _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
 def set_aside(path: Path, *, clock: Clock) -> Callable[[StoreCorrupt], None]:
-    """What makes room for a fresh database where the one at `path` is damaged, and says so."""
+    """What makes room for a fresh database where the one at `path` is damaged, and says so; StoreError if it cannot."""
 
     def move(error: StoreCorrupt) -> None:
-        aside = soundness.set_aside(path, now=clock.now())
+        try:
+            aside = soundness.set_aside(path, now=clock.now())
+        except OSError as failure:
+            raise StoreError(f"{error}. It cannot be moved: {failure.strerror}") from failure
         structlog.get_logger().critical(
             "database.set_aside", database=str(path), moved_to=str(aside), error=str(error)
         )

@@ -80,7 +80,9 @@ def damaged(path: Path, problem: str) -> StoreCorrupt:
 
 def _problem(path: Path, log: Path, *, thorough: bool, deep: bool) -> str | None:
     """What is wrong with it; None if nothing is."""
-    uri = f"file:{quote(str(path))}?mode=ro"
+    # A power cut while the file was made leaves a journal: then it is rolled back first, as at any opening.
+    mode = "rw" if _size(path.with_name(path.name + "-journal")) else "ro"
+    uri = f"file:{quote(str(path))}?mode={mode}"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
             connection.execute("BEGIN")
