@@ -24,6 +24,7 @@ COMMANDS = [
         "destinations",
         "complete",
         "skip",
+        "replay",
         "audit",
         "rules",
     ),
