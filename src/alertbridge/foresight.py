@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from alertbridge.errors import AlertbridgeError
 from alertbridge.model import (
     JSON,
     Action,
@@ -68,18 +67,6 @@ class Foresight:
     fates: tuple[Fate, ...]
     truncated: int
     rules_hash: str
-
-
-def foresee(bridge: Bridge, body: bytes, *, source: str, received_at: datetime) -> Foresight:
-    """Each alert of `body` looked at alone, as if nothing had been heard before. Raises MalformedBody.
-
-    Raises AlertbridgeError for a source that is not configured.
-    """
-    feed = bridge.feed(source)
-    if feed is None:
-        raise AlertbridgeError(f"source {source} is not configured")
-    said = feed.parser.parse(body, source=source, received_at=received_at)
-    return foresee_all(bridge, said, at=received_at)
 
 
 def foresee_all(bridge: Bridge, said: Notification, *, at: datetime) -> Foresight:

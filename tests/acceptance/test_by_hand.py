@@ -41,7 +41,7 @@ class Night:
         await self.daemon.settled()
 
     async def run(self, *arguments: str, code: int = 0) -> str:
-        """What the command says, which must end with `code`."""
+        """What the command says, with its complaints where it is to have any; it must end with `code`."""
         done = await asyncio.to_thread(
             subprocess.run,
             [sys.executable, "-m", "alertbridge", *arguments, "--config", str(self.daemon.configuration)],
@@ -52,7 +52,7 @@ class Night:
             check=False,
         )
         assert done.returncode == code, done.stderr
-        return done.stdout if code == 0 else done.stderr
+        return done.stdout if code == 0 else done.stdout + done.stderr
 
     async def items(self, *arguments: str) -> Any:
         return json.loads(await self.run(*arguments, "--json"))

@@ -151,6 +151,15 @@ async def use_everything(daemon: Daemon, simulation: Simulation) -> list[str]:
         assert "secrets where they do not belong" in answers[-1], "the search is not blind"
         assert "***" in answers[-1]
         await tell_of_deployments(ask)
+        for name in ("elven", "hivel", "refused"):
+            await session.put(
+                f"{simulation.base_url}/behaviour/{name.replace('refused', 'hivel')}", json=echo
+            )
+            await ask("POST", f"/api/v1/destinations/{name}/test", headers=admin)
+            assert '"ok":false' in answers[-1] or '"ok":true' in answers[-1], answers[-1]
+        since = {"since": "2026-01-01T00:00:00Z"}
+        for path, wanted in (("deliveries/retry", {"state": "dead", "dry_run": True}), ("replay", since)):
+            await ask("POST", f"/api/v1/{path}", json=wanted, headers=admin)
         for path in ("/metrics", "/-/healthy", "/-/ready", "/nowhere"):
             await ask("GET", path)
         listed = await (await session.get(f"{daemon.url}/api/v1/deliveries", headers=admin)).json()

@@ -174,6 +174,7 @@ async def test_a_record_that_was_held_too_long_can_still_be_completed(hand: Hand
 @pytest.mark.parametrize(
     ("body", "said"),
     [
+        ({"pr_number": "9" * 23}, "pr_number: not the number of a pull request, such as 44"),
         ({"pr_number": "soon"}, "pr_number: not the number of a pull request, such as 44"),
         ({"repo_url": "checkout"}, "repo_url: not the address of a repository"),
         ({"repository": REPOSITORY}, "repository: Extra inputs are not permitted"),

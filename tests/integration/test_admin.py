@@ -104,6 +104,8 @@ async def test_an_event_is_shown_with_what_became_of_its_alerts(desk: Desk) -> N
         "error": None,
         "inferred": None,
         "adopted": None,
+        "by_hand": None,
+        "replay_of": None,
         "body": '{"version":"4"}',
         "body_truncated": False,
     }

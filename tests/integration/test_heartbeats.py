@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from alertbridge.chronicle import Chronicle
 from alertbridge.errors import StoreError
-from alertbridge.foresight import foresee
+from alertbridge.foresight import foresee_all
 from alertbridge.heartbeats.silence import Turn
 from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.model import Event
@@ -21,6 +21,7 @@ from alertbridge.operate.heartbeats_page import HeartbeatsPage
 from alertbridge.operate.metrics_page import MetricsPage
 from alertbridge.parts import bridge
 from alertbridge.pipeline import Decider
+from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store import heartbeats, listings
 from alertbridge.store.listings import Wanted
 from alertbridge.store.store import Store
@@ -371,7 +372,9 @@ async def test_what_alertbridge_raised_can_be_explained(watch: Watch) -> None:
     (row,) = await watch.rows("events")
     body = bytes(row["body"])  # type: ignore[call-overload]
 
-    seen = foresee(watch.decider.bridge, body, source="alertbridge", received_at=watch.clock.now())
+    now = watch.clock.now()
+    said = Alertmanager().parse(body, source="alertbridge", received_at=now)
+    seen = foresee_all(watch.decider.bridge, said, at=now)
 
     (fate,) = seen.fates
     assert [one.rule for one in fate.verdicts] == ["heartbeat watchdog"]

@@ -360,7 +360,18 @@ async def test_who_replayed_what_is_in_the_audit_and_in_the_story_of_the_alert(w
     assert heard == [(None, "dropped"), (event, "")]
 
 
-async def test_a_replay_is_no_beat_and_does_not_make_an_alert_older_than_it_is(ward: Ward) -> None:
+async def test_a_replay_is_no_beat(ward: Ward) -> None:
+    ward.use(
+        BOTH
+        + "heartbeats:\n  - {name: dog, when: [alertname = Watchdog], every: 1m, grace: 1m, send: [elven]}\n"
+    )
+    await ward.hear(firing("Watchdog", NOON))
+    assert ward.beats == [NOON]
+    assert (await replay(ward))["replayed"] == 1
+    assert ward.beats == [NOON]
+
+
+async def test_a_replay_does_not_make_an_alert_older_than_it_is(ward: Ward) -> None:
     await ward.hear(firing("disk", NOON))
     ward.clock.advance(60 * MINUTE)
     await ward.hear(firing("disk", NOON))

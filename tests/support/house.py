@@ -35,6 +35,7 @@ class Ward:
     def __post_init__(self) -> None:
         self.new_id = Ulids(clock=self.clock)
         self.client: aiohttp.ClientSession | None = None
+        self.beats: list[datetime] = []
 
     def use(self, rules: str, main: str = MAIN) -> None:
         """Work with these rules from now on."""
@@ -45,6 +46,7 @@ class Ward:
             new_id=self.new_id,
             chronicle=Chronicle(metrics=Metrics()),
             posted=lambda: None,
+            beat=lambda _names, at: self.beats.append(at),
         )
 
     async def accept(self, *alerts: dict[str, Any], body: bytes | None = None) -> str:

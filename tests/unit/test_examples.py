@@ -12,8 +12,9 @@ from alertbridge.cli import example
 from alertbridge.cli.trial.run import cover, run
 from alertbridge.config.destination_settings import HivelSettings
 from alertbridge.config.load import Configuration, load
-from alertbridge.foresight import Fate, foresee
+from alertbridge.foresight import Fate, foresee_all
 from alertbridge.parts import bridge
+from alertbridge.sources.alertmanager import Alertmanager
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "config"
@@ -26,7 +27,8 @@ def configuration() -> Configuration:
 
 
 def fates(configuration: Configuration, body: bytes) -> tuple[Fate, ...]:
-    return foresee(bridge(configuration), body, source="prod", received_at=NOW).fates
+    said = Alertmanager().parse(body, source="prod", received_at=NOW)
+    return foresee_all(bridge(configuration), said, at=NOW).fates
 
 
 def test_the_folder_holds_exactly_what_init_writes() -> None:

@@ -16,6 +16,15 @@ _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
 _reason = click.option("--reason", required=True, help="Why; it is kept and shown.")
 
 
+def _number(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """As the admin API will take it."""
+    from alertbridge.destinations.change import pull_request_number  # noqa: PLC0415 - heavy, and `--help` is to be quick
+
+    if value is not None and not pull_request_number(value):
+        raise click.BadParameter(f'"{value}" is not the number of a pull request, such as 44')
+    return value
+
+
 @click.command(
     cls=Taught,
     examples=(
@@ -25,7 +34,9 @@ _reason = click.option("--reason", required=True, help="Why; it is kept and show
 )
 @click.argument("incident")
 @click.option("--repo-url", help="The repository of the change that caused it.")
-@click.option("--pr-number", help="The pull request of that change: 44, #44, or its address.")
+@click.option(
+    "--pr-number", callback=_number, help="The pull request of that change: 44, #44, or its address."
+)
 @daemon_options
 @_json
 def complete(

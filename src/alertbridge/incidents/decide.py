@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from alertbridge.incidents.hindsight import Hindsight
 from alertbridge.incidents.outcome import announce, fold, may_differ, speaker
 from alertbridge.incidents.past import Past, Place
 from alertbridge.incidents.state import (
@@ -68,7 +69,7 @@ class _Draft:
         past: Past | None,
     ) -> None:
         self._state = state
-        self._past = past
+        self._hindsight = Hindsight(past, now)
         self._now = now
         self._stale_window = stale_window
         self._rules_hash = rules_hash
@@ -96,26 +97,17 @@ class _Draft:
         if not concerned and known is None:
             self._judge(heard, [], "dropped" if heard.dropped else "no rule matches")
             return
-        if (
-            known
-            and known.by_hand
-            and not known.firing
-            and known.ends_at
-            and alert.starts_at <= known.ends_at
-        ):
+        if known and known.was_closed(alert.starts_at):
             self._judge(heard, [], "an operator has closed this episode; the next one counts")
             return
         if concerned and not heard.doubted and self._is_doubtful(alert, known):
             self._doubt(heard)
             return
         self._clear_doubt(identity)
-        late = self._is_late(known)
-        start = (
-            max(alert.starts_at, known.ends_at) if known and known.ends_at and not late else alert.starts_at
-        )
-        present = [home for home in homes if not self._has_gone_on(alert, home[1])]
+        start = self._start(alert, known)
+        present = [home for home in homes if not self._hindsight.has_gone_on(alert, home[1])]
         effects = [self._fires_at_home(incident, member, heard, start) for incident, member in present]
-        effects += [(incident.id, Effect.REPEATED) for incident, member in homes if self._refreshed(member)]
+        effects += [(home.id, Effect.REPEATED) for home, part in homes if self._hindsight.is_refreshed(part)]
         settled = _settled(homes, heard.intents)
         wanted = [
             intent
@@ -123,7 +115,7 @@ class _Draft:
             if intent.destination not in settled and _place(intent) not in {home.place for home, _ in homes}
         ]
         effects += [self._fires_anew(one, alert, start) for one in wanted if not self._is_told(one, alert)]
-        if not late:
+        if not self._hindsight.is_late(known):
             self._firing[identity] = alert
         self._remember(alert, firing=True, starts_at=start, ends_at=known.ends_at if known else None)
         otherwise = "told already, or something later was" if heard.intents else "no rule matches"
@@ -138,7 +130,7 @@ class _Draft:
         leaving = [
             (incident, member)
             for incident, member in firing
-            if (member.starts_at <= ended or alert.by_hand) and not self._refreshed(member)
+            if (member.starts_at <= ended or alert.by_hand) and not self._hindsight.is_refreshed(member)
         ]
         if leaving and heard.hold is not None and not alert.by_hand:
             self._hold(heard, heard.hold, ended)
@@ -212,32 +204,18 @@ class _Draft:
             self._incidents.pop(identifier, None)
         return before, after
 
-    def _is_late(self, known: Known | None) -> bool:
-        """Whether the alert was heard of since this was heard first."""
-        return self._past is not None and known is not None and known.last_seen > self._now
-
-    def _refreshed(self, member: Member) -> bool:
-        """Whether it fires there, and was heard of since."""
-        return self._past is not None and member.firing and member.last_seen > self._now
-
-    def _has_gone_on(self, alert: Alert, member: Member) -> bool:
-        """Whether what was heard since says more of its part in an open incident: it fires still, or has ended."""
-        if self._past is None:
-            return False
-        return self._refreshed(member) or (member.ends_at is not None and member.ends_at >= alert.starts_at)
+    def _start(self, alert: Alert, known: Known | None) -> datetime:
+        """When the episode began: not before the end of the last one."""
+        if known is None or known.ends_at is None or self._hindsight.is_late(known):
+            return alert.starts_at
+        return max(alert.starts_at, known.ends_at)
 
     def _is_told(self, intent: Intent, alert: Alert) -> bool:
-        """Whether this, or something later, was told there: only of what is decided once more is that asked."""
-        past, place = self._past, _place(intent)
-        if past is None:
-            return False
-        incident = self._latest_at(place)
-        if incident is not None and incident.open and incident.opened_at > self._now:
-            return True
-        return past.tells(alert.id, place, starts_at=alert.starts_at, heard_at=self._now)
+        place = _place(intent)
+        return self._hindsight.is_told(alert, place, self._latest_at(place))
 
     def _is_doubtful(self, alert: Alert, known: Known | None) -> bool:
-        if known is None or known.firing or known.ends_at is None or self._is_late(known):
+        if known is None or known.firing or known.ends_at is None or self._hindsight.is_late(known):
             return False
         return alert.starts_at <= known.ends_at and self._stale_window > timedelta(0)
 
@@ -268,7 +246,7 @@ class _Draft:
         return alert in self._state.held
 
     def _clear_doubt(self, alert: AlertId) -> None:
-        if self._is_late(self._known_of(alert)):
+        if self._hindsight.is_late(self._known_of(alert)):
             return
         if alert in self._state.doubted or alert in self._state.held or alert in self._doubts:
             self._doubts[alert] = None
@@ -358,7 +336,7 @@ class _Draft:
     def _remember(
         self, alert: Alert, *, firing: bool, starts_at: datetime, ends_at: datetime | None = None
     ) -> None:
-        if not self._is_late(self._known_of(alert.id)):
+        if not self._hindsight.is_late(self._known_of(alert.id)):
             by_hand = alert.by_hand and not firing
             self._known[alert.id] = Known(alert.id, firing, starts_at, ends_at, self._now, by_hand)
 

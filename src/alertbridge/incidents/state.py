@@ -83,6 +83,10 @@ class Known:
     last_seen: datetime
     by_hand: bool = False
 
+    def was_closed(self, starts_at: datetime) -> bool:
+        """Whether an operator has closed the episode that began then."""
+        return self.by_hand and not self.firing and self.ends_at is not None and starts_at <= self.ends_at
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:

@@ -37,3 +37,10 @@ def test_a_trace_of_nothing_is_wrong_usage(asked: str) -> None:
     result = CliRunner().invoke(group, ["trace", asked])
     assert result.exit_code == 2
     assert "an empty text names nothing" in result.output
+
+
+@pytest.mark.parametrize("number", ["9" * 23, "soon", "0", "-4", ""])
+def test_what_is_no_number_of_a_pull_request_is_wrong_usage(number: str) -> None:
+    result = CliRunner().invoke(group, ["complete", "01M805Q2E9CFR1JZF4KQKBKP5X", f"--pr-number={number}"])
+    assert result.exit_code == 2
+    assert "is not the number of a pull request" in result.output

@@ -25,6 +25,7 @@ COMMANDS = [
         "heartbeats",
         "complete",
         "skip",
+        "replay",
         "audit",
         "rules",
     ),

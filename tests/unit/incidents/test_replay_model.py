@@ -160,3 +160,13 @@ def test_elven_is_left_as_the_incidents_are(history: list[Said]) -> None:
             shown[incident.key] = one.action is Action.ALARMED
     open_keys = {i.key for i in relay.state.incidents.values() if i.open and i.destination == "elven"}
     assert {key for key, alarmed in shown.items() if alarmed} == open_keys
+
+
+def test_what_is_known_of_an_alert_is_never_taken_back_to_what_was_heard_before() -> None:
+    relay = Relay()
+    began, over = Said("c", 0, 0, None, dropped=False), Said("c", 5, 0, 5, dropped=False)
+    relay.hear(began)
+    relay.hear(over)
+    known = dict(relay.state.known)
+    assert relay.hear(began, replayed=True) == ()
+    assert relay.state.known == known
