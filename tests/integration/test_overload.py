@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,7 +72,12 @@ async def test_what_an_earlier_run_has_left_undecided_counts(tmp_path: Path) -> 
         configuration=configure(tmp_path, main=LIMITED), clock=SystemClock(), state_directory=str(tmp_path)
     )
     begin = app._intake.begin
-    app._intake.begin = lambda waiting: (begun.append(dict(waiting)), begin(waiting))[1]  # type: ignore[method-assign]
+
+    def heard(waiting: Mapping[str, int]) -> None:
+        begun.append(dict(waiting))
+        begin(waiting)
+
+    app._intake.begin = heard  # type: ignore[method-assign]
     await app.start()
     await app.stop()
     assert begun == [left]
