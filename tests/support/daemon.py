@@ -108,11 +108,11 @@ class Daemon:
         """Ask it to end and return its exit code."""
         return self._end(signal.SIGTERM)
 
-    def wait(self) -> int:
+    def wait(self, *, within: float = 30) -> int:
         """Return its exit code once it has ended by itself."""
         assert self._process is not None
         assert self._stderr is not None
-        code = self._process.wait(timeout=30)
+        code = self._process.wait(timeout=within)
         self._stderr.close()
         self._process = None
         return code
