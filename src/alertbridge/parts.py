@@ -32,7 +32,7 @@ from alertbridge.operate.checkups import Line
 from alertbridge.pipeline import Bridge, Feed
 from alertbridge.receive.authentication import Authentication, Basic, Bearer, Hmac
 from alertbridge.receive.deployments import Doors
-from alertbridge.receive.intake import Intake, Limits
+from alertbridge.receive.intake import Glance, Intake, Limits
 from alertbridge.receive.routes import Endpoint
 from alertbridge.reconcile.judge import Suppressed
 from alertbridge.reconcile.peers import Access, Peers
@@ -112,7 +112,7 @@ def intake(settings: StorageSettings, *, path: Path, clock: Clock, metrics: Metr
     """What says whether there is room for new work, on the filesystem of the database at `path`."""
     return Intake(
         limits=Limits(settings.inbox.events, settings.inbox.bytes, settings.min_free),
-        free=partial(free_bytes, path),
+        free=Glance(measure=partial(free_bytes, path), clock=clock),
         clock=clock,
         metrics=metrics,
     )

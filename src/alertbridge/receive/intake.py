@@ -19,6 +19,7 @@ from alertbridge.receive.refusal import Refused
 _GROWTH = 24
 _LOW = 0.8  # of what may wait
 _CLEAR = 1.1  # of what must be free
+_GLANCE = 0.1  # seconds
 _FULL_FOR = 5.0  # seconds; then one more request is tried
 _RETRY_LATER = {"Retry-After": "5"}
 
@@ -57,10 +58,28 @@ class Backlog:
         self.bytes -= self.sizes.pop(identifier, 0)
 
 
+class Glance:
+    """A measure that is taken anew at most ten times a second: every request asks for it."""
+
+    def __init__(self, *, measure: Callable[[], int], clock: Clock) -> None:
+        self._measure = measure
+        self._clock = clock
+        self._value = 0
+        self._until = float("-inf")
+
+    def __call__(self) -> int:
+        """The measure, a tenth of a second old at most."""
+        now = self._clock.monotonic()
+        if now >= self._until:
+            self._value, self._until = self._measure(), now + _GLANCE
+        return self._value
+
+
 class Intake:
     """Says whether a request may be taken, from the events that wait to be decided and from the free space.
 
-    `free` gives the bytes that the filesystem of the database has left; it is asked for every request. What is low has
+    `free` gives the bytes that the filesystem of the database has left; it is asked for every request, and what comes
+    between two measures is reckoned with as what waits. What is low has
     to recover a little beyond its mark before anything is taken again, so that the answer does not flicker.
     """
 

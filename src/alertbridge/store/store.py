@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -113,8 +113,10 @@ class Store:
         """Run `query` on a connection that can only read, on one consistent view.
 
         Raises StoreError where the disk fails, and after ten seconds: as long as somebody looks at an old view, the log
-        of all that is written since cannot begin anew.
+        of all that is written since cannot begin anew. Where it is far too long already, who comes waits for who is there.
         """
+        if self._writer.log_is_overlong:
+            await self._let_the_log_begin_anew()
         try:
             async with self._reading.connect() as connection, _bounded(connection):
                 return await connection.run_sync(query)
@@ -132,6 +134,13 @@ class Store:
                 self._note(known)
                 self._writer.give_up(known)
             raise known from error
+
+    async def _let_the_log_begin_anew(self) -> None:
+        """Return when it has, or when whoever reads takes longer than anybody may: then it is another program."""
+        with suppress(TimeoutError, StoreError):
+            async with asyncio.timeout(_LONGEST_LOOK):
+                while self._writer.log_is_overlong:
+                    await self._writer.write(lambda _connection: None)
 
     async def run(self) -> None:
         """Write what is asked for until `stop`. Raises StoreBroken when the disk cannot be trusted, whoever found it out."""

@@ -88,6 +88,11 @@ class Writer:
         """How many rows and works wait for a transaction."""
         return len(self._appends) + len(self._asks)
 
+    @property
+    def log_is_overlong(self) -> bool:
+        """Whether readers should wait until the log has begun anew, which is tried after each commit."""
+        return self._log.overlong
+
     async def open(self, prepare: Callable[[Connection], T]) -> T:
         """Connect, and run `prepare` in a first transaction."""
 

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event
-from alertbridge.receive.intake import Intake, Limits
+from alertbridge.receive.intake import Glance, Intake, Limits
 from alertbridge.receive.refusal import Refused
 from tests.support.clock import NOON, ManualClock
 
@@ -135,3 +135,13 @@ def test_what_is_short_is_said_once_with_figures_and_setting_and_so_is_its_end(d
     ]
     assert door.gauge("refusing", reason="disk") == 0
     assert door.intake.short_of == ""
+
+
+def test_a_measure_is_taken_anew_ten_times_a_second_and_not_more() -> None:
+    clock, taken = ManualClock(), iter(range(10))
+    glance = Glance(measure=lambda: next(taken), clock=clock)
+    seen = []
+    for _ in range(3):
+        seen += [glance(), glance()]
+        clock.advance(timedelta(milliseconds=100))
+    assert seen == [0, 0, 1, 1, 2, 2]
