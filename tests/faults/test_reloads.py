@@ -40,7 +40,7 @@ log: {{level: info, format: json}}
 sources:
   prod: {{type: alertmanager, auth: {{bearer_token: {token}}}}}
 destinations:
-  elven: {{type: elven, url: "{stand_ins}/elven/token-of-elven", timeout: TIMEOUT}}
+  elven: {{type: elven, url: "{stand_ins}/elven/token-of-elven", timeout: TIMEOUT, landing_time: 300ms}}
   hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token: token-of-hivel, timeout: 2s}}
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44, affected_systems: [SET-system]}}
@@ -342,24 +342,21 @@ def said_of(destination: str, body: dict[str, Any]) -> tuple[str, str]:
 
 
 def unexplained(simulation: Simulation, database: Path) -> list[object]:
-    """What was said more than once, without an attempt whose end a kill has left open."""
+    """What was said more than once, without an attempt whose end a kill has left open, or on purpose after one."""
     with sqlite3.connect(database) as connection:
-        ambiguous = Counter(
-            {
-                tuple(row[:3]): row[3]
-                for row in connection.execute(
-                    "SELECT d.destination, d.key, d.action, count(*) FROM attempts a JOIN deliveries d"
-                    " ON d.id = a.delivery WHERE a.outcome = 'ambiguous' GROUP BY 1, 2, 3"
-                )
-            }
-        )
+        explained: Counter[tuple[str, str, str]] = Counter()
+        for statement in (
+            "SELECT destination, key, action, count(*) FROM attempts WHERE outcome = 'ambiguous' GROUP BY 1, 2, 3",
+            "SELECT destination, key, action, count(*) FROM deliveries WHERE repeats IS NOT NULL GROUP BY 1, 2, 3",
+        ):
+            explained.update({row[:3]: row[3] for row in connection.execute(statement)})
     connection.close()
     said: Counter[tuple[str, str, str]] = Counter()
     for item in simulation.received:
         if item.taken:
             alert, name = said_of(item.destination, item.body)
             said[item.destination, f"{name}/{alert}", item.body.get("action", "record")] += 1
-    return [what for what, number in said.items() if number - 1 > ambiguous[what]]
+    return [what for what, number in said.items() if number - 1 > explained[what]]
 
 
 async def everything(daemon: Daemon, path: str) -> list[dict[str, Any]]:

@@ -176,6 +176,33 @@ async def test_no_answer_is_ambiguous_and_goes_again(line: Line, behaviour: dict
     assert (await line.delivery(identifier))["state"] == "delivered"
 
 
+async def test_after_no_answer_the_opposite_waits_and_is_then_said_twice(line: Line) -> None:
+    line.courier.policy = replace(POLICY, landing_time=timedelta(seconds=30))
+    await line.behave({"mode": "close", "record": True, "times": 1})
+    await line.post()
+    await line.courier.run_once()
+    await line.post(action=Action.RESOLVED)
+    line.clock.advance(timedelta(seconds=29))
+    await line.courier.run_once()
+    assert line.taken() == [("a", "alarmed")] * 2
+    line.clock.advance(timedelta(seconds=1))
+    await line.courier.run_once()
+    line.clock.advance(timedelta(seconds=30))
+    await line.courier.run_once()
+    assert line.taken()[2:] == [("a", "resolved")] * 2
+    line.clock.advance(timedelta(hours=1))
+    assert await line.courier.run_once() == 0
+
+
+async def test_a_destination_that_collapses_is_told_nothing_of_what_it_cannot_have_heard_of(
+    line: Line,
+) -> None:
+    line.courier.policy = replace(POLICY, collapse=True)
+    rows = [await line.post(action=action) for action in (Action.ALARMED, Action.RESOLVED)]
+    assert await line.courier.run_once() == 0
+    assert [(await line.delivery(one))["state"] for one in rows] == ["skipped", "skipped"]
+
+
 async def test_nobody_listening_is_a_retry_and_not_ambiguous(line: Line) -> None:
     await line.simulation.stop()
     identifier = await line.post()

@@ -83,6 +83,20 @@ async def test_a_resolve_does_not_wait_behind_an_update_that_is_held_back(box: O
     assert await box.send(at=20) == ["R1"]
 
 
+async def test_an_alert_that_flaps_faster_than_the_interval_does_not_lag_behind(box: Outbox) -> None:
+    box.interval = 300
+    said = []
+    for episode in range(1, 9):
+        await box.post(f"A{episode}", at=20 * episode)
+        said += await box.send(at=20 * episode)
+        if episode < 8:
+            await box.post(f"R{episode}", at=20 * episode + 10)
+            said += await box.send(at=20 * episode + 10)
+    assert said == ["A1", "R1"]
+    assert await box.send(at=319) == []
+    assert await box.send(at=320) == ["A8"]
+
+
 async def test_collapse_tells_nothing_of_what_nobody_has_heard_of(box: Outbox) -> None:
     box.collapse = True
     await box.post("A1")

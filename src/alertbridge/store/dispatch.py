@@ -5,7 +5,7 @@ The way in, and the states, are `outbox`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -85,7 +85,6 @@ def claim(
     while len(taken) < most and (rows := connection.execute(_first(destination, most - len(taken))).all()):
         keys = {row.key for row in rows if row.action in LIFECYCLE}
         gone = converge(connection, destination, keys, collapse=collapse, now=now) if keys else frozenset()
-        # What has to wait is put off, and so makes room for what is due behind it.
         ready = []
         for row in rows:
             if row.id in gone:
@@ -93,39 +92,40 @@ def claim(
             due = spacing.earliest(
                 connection, row, now=now, key_interval=key_interval, landing_time=landing_time
             )
-            if due > now:
-                _put_off(connection, row, due)
-            else:
+            if due <= now:
                 ready.append(row)
-        connection.execute(
-            update(deliveries)
-            .where(deliveries.c.id.in_([row.id for row in ready]))
-            .values(
-                state=DeliveryState.SENDING.value,
-                attempts=deliveries.c.attempts + 1,
-                next_attempt_at=None,
-                ready=False,
-            )
-        )
+            else:  # put off, and so it makes room for what is due behind it
+                _put_off(connection, row, due)
+        _mark_sending(connection, ready)
         taken += ready
-    if not taken:
-        return []
     claims = [_claim(row, now) for row in taken]
-    connection.execute(
-        insert(attempts),
-        [
-            {
-                "delivery": c.id,
-                "number": c.attempt,
-                "destination": c.destination,
-                "key": c.key,
-                "action": c.action.value,
-                "started_at": now,
-            }
-            for c in claims
-        ],
-    )
+    if claims:
+        connection.execute(insert(attempts), [_attempt(one) for one in claims])
     return claims
+
+
+def _mark_sending(connection: Connection, rows: Sequence[Row[Any]]) -> None:
+    connection.execute(
+        update(deliveries)
+        .where(deliveries.c.id.in_([row.id for row in rows]))
+        .values(
+            state=DeliveryState.SENDING.value,
+            attempts=deliveries.c.attempts + 1,
+            next_attempt_at=None,
+            ready=False,
+        )
+    )
+
+
+def _attempt(claim: Claim) -> dict[str, Any]:
+    return {
+        "delivery": claim.id,
+        "number": claim.attempt,
+        "destination": claim.destination,
+        "key": claim.key,
+        "action": claim.action.value,
+        "started_at": claim.started_at,
+    }
 
 
 def _notice_due(connection: Connection, destination: str, now: datetime) -> None:
