@@ -9,6 +9,7 @@ import io
 import logging
 import shutil
 import sqlite3
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -388,11 +389,13 @@ class World:
 
     def _let_go(self) -> None:
         """What the lives held is collected while their databases are still open: some of it rolls back."""
-        self.loop.dispose(self.lives)
-        for life in self.lives:
-            life.tasks.clear()
-        self.app = None
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a process that was killed has closed nothing
+            self.loop.dispose(self.lives)
+            for life in self.lives:
+                life.tasks.clear()
+            self.app = None
+            gc.collect()
         for connection in self._connections:
             connection.close()
         self.loop.close()
