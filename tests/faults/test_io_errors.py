@@ -83,7 +83,6 @@ async def test_as_long_as_the_disk_fails_nothing_is_acknowledged(
     assert simulation.received == []
 
 
-@pytest.mark.xfail(strict=True, reason="until the writer moves the log itself, SQLite swallows this")
 async def test_a_checkpoint_that_fails_ends_the_process(
     tmp_path: Path, library: Path, simulation: Simulation
 ) -> None:

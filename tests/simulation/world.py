@@ -9,6 +9,7 @@ import io
 import logging
 import shutil
 import sqlite3
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
@@ -34,7 +35,7 @@ from tests.simulation.connection import Answer, ask
 from tests.simulation.destinations import Said, Sent, Vendor
 from tests.simulation.loop import Life, VirtualLoop, life_of_this_moment
 from tests.simulation.plan import Plan
-from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport
+from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport, empty_database
 
 SOURCE_TOKEN = "the-token-of-the-source"
 _DATABASE = "alertbridge.db"
@@ -102,6 +103,7 @@ class World:
             self.source.alerts[name] = Alert(name, labels, texts, group)
         self.main = 0
         self.folder.mkdir(parents=True, exist_ok=True)
+        empty_database()  # before anything is watched
         self._write("source-token", SOURCE_TOKEN)
         self.secrets.add(SOURCE_TOKEN)
         for vendor in self.vendors.values():
@@ -152,6 +154,8 @@ class World:
         self.began_at[life] = self.now()
         self.down = False
         self.database.parent.mkdir()
+        if before is None:
+            self.database.write_bytes(empty_database())
         for name in (_DATABASE, f"{_DATABASE}-wal"):
             if before is not None and (before / name).exists():
                 shutil.copyfile(before / name, self.database.parent / name)
@@ -368,6 +372,7 @@ class World:
     def run(self, story: Callable[[World], Any]) -> None:
         """Let `story`, a coroutine function, happen; nothing is left behind."""
         event.listen(Pool, "connect", self._connected)
+        gc.freeze()
         gc.disable()  # what is collected when is chance
         handlers = list(logging.getLogger().handlers)
         try:
@@ -380,14 +385,17 @@ class World:
             logging.getLogger().handlers[:] = handlers
             structlog.reset_defaults()
             gc.enable()
+            gc.unfreeze()
 
     def _let_go(self) -> None:
         """What the lives held is collected while their databases are still open: some of it rolls back."""
-        self.loop.dispose(self.lives)
-        for life in self.lives:
-            life.tasks.clear()
-        self.app = None
-        gc.collect()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a process that was killed has closed nothing
+            self.loop.dispose(self.lives)
+            for life in self.lives:
+                life.tasks.clear()
+            self.app = None
+            gc.collect()
         for connection in self._connections:
             connection.close()
         self.loop.close()
