@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +19,7 @@ class SetClock(clock.SystemClock):
 
 
 if __name__ == "__main__":
-    clock.SystemClock = SetClock  # type: ignore[misc] # before anything imports it by name
+    clock.SystemClock = SetClock  # type: ignore[assignment, misc] # before anything imports it by name
     from alertbridge.cli.main import main
 
-    sys.exit(main())
+    main()

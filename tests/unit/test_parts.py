@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from alertbridge.deliver.transport import Transport
 from alertbridge.metrics import Metrics
 from alertbridge.parts import courier
 from alertbridge.store.store import Store
@@ -32,6 +33,7 @@ def test_what_is_set_for_a_destination_reaches_its_courier(
         name,
         settings.destinations[name],
         store=cast("Store", None),
+        transport=Transport,
         clock=ManualClock(),
         metrics=Metrics(),
         chance=lambda: 0.5,
