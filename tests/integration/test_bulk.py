@@ -22,7 +22,8 @@ from tests.support.stock import DELIVERED, MINUTE, Stock, serving
 
 REFUSED = Result(DeliveryState.DEAD, "rejected", "HTTP 422: no", None)
 OVERTAKEN = (
-    "something newer was delivered on its key, which this would undo; with force it is sent all the same"
+    "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
+    "with force it is sent all the same"
 )
 
 
@@ -99,7 +100,7 @@ async def test_all_that_match_are_sent_again_and_each_stands_in_the_audit_with_w
 
 async def test_one_that_would_undo_something_newer_is_refused_unless_forced(desk: Desk) -> None:
     overtaken, other = await desk.dead("k1"), await desk.dead("k2")
-    await desk.settled(DELIVERED, "k1", Action.RESOLVED)
+    await desk.settled(DELIVERED, "k1")
     (left,) = await desk.post("retry", state="dead", count=2)
     assert (left["done"], left["refused"], left["reasons"]) == (1, 1, {OVERTAKEN: 1})
     assert left["refusals"] == [{"delivery": overtaken, "reason": OVERTAKEN}]

@@ -34,6 +34,10 @@ ROWS = 5000
 ALLOWED = {
     "SELECT heartbeats.name": "as many as are configured",
     "SELECT stops.destination": "as many as are configured",
+    "SELECT standings.destination": "as many as are configured; at start",
+    "SELECT silences.heartbeat": "as many as are configured",
+    "SELECT beats.heartbeat": "the few alerts that beat",
+    "SELECT name FROM sqlite_master": "the tables there are; at start",
     "SELECT ? AS anon_1, rule_sets.hash": "retention, every ten minutes; the plan depends on how many sets there are",
     "SELECT rule_sets.hash": "a few dozen, which retention sees to",
     "SELECT deliveries.destination, min(deliveries.created_at)": "one for each destination",

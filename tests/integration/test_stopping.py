@@ -148,7 +148,7 @@ async def test_a_resume_that_cannot_be_stored_changes_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(hand.stock.store, "write", full)
-        await hand.post("destinations/elven/resume", 500)
+        await hand.post("destinations/elven/resume", 503)
     assert hand.courier.standing == standing
 
 

@@ -18,8 +18,8 @@ def fill(connection: Connection, number: int) -> None:
             f"{numbers} SELECT 'e' || i, 'prod', {at} + i, zeroblob(300), 'decided' FROM n"
         ),
         (
-            "INSERT INTO alerts (source, fingerprint, firing, starts_at, last_seen) "
-            f"{numbers} SELECT 'prod', 'f' || i, 0, {at}, {at} + i FROM n"
+            "INSERT INTO alerts (source, fingerprint, firing, starts_at, last_seen, by_hand) "
+            f"{numbers} SELECT 'prod', 'f' || i, 0, {at}, {at} + i, 0 FROM n"
         ),
         (
             "INSERT INTO incidents (id, destination, reporting, key, rule, rules_hash, severity, peak, opened_at, closed_at,"
@@ -29,9 +29,9 @@ def fill(connection: Connection, number: int) -> None:
         ),
         (
             "INSERT INTO deliveries (id, incident, destination, key, action, rules_hash, severity, state, payload, missing,"
-            " received_at, created_at, settled_at) "
+            " received_at, created_at, settled_at, rank, ready) "
             f"{numbers} SELECT 'd' || i, 'i' || i, 'elven', 'k' || i, 'alarmed', 'h', 1, 'delivered', '{{}}', '[]',"
-            f" {at}, {at}, {at} + i FROM n"
+            f" {at}, {at}, {at} + i, {at}, 1 FROM n"
         ),
         (
             "INSERT INTO attempts (delivery, number, destination, key, action, started_at, finished_at, outcome) "

@@ -218,9 +218,11 @@ doubts = Table(
     Column("alert", JSON, nullable=False),
     Column(
         "held_by", Text
-    ),  # the heartbeat for whose silence a resolve is held; null where a firing is doubted
+    ),  # the silent heartbeat that a resolve is held for; null where a firing is doubted
 )
 Index("ix_doubts_due", doubts.c.due_at, doubts.c.source, doubts.c.fingerprint)
+_held = doubts.c.held_by.is_not(None)
+Index("ix_doubts_held_by", doubts.c.held_by, sqlite_where=_held, postgresql_where=_held)
 
 deliveries = Table(
     "deliveries",

@@ -157,6 +157,13 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("doubts", schema=None) as batch_op:
         batch_op.create_index("ix_doubts_due", ["due_at", "source", "fingerprint"], unique=False)
+        batch_op.create_index(
+            "ix_doubts_held_by",
+            ["held_by"],
+            unique=False,
+            sqlite_where=sa.text("held_by IS NOT NULL"),
+            postgresql_where=sa.text("held_by IS NOT NULL"),
+        )
 
     op.create_table(
         "events",
