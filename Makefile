@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format soak kills reloads bench lock clean
+.PHONY: help demo run test check format soak kills storms reloads bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -47,6 +47,10 @@ soak: $(VENV)/.dev  ## random lives of the relay against a plain model, for STEP
 N ?= 1000
 kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 	KILLS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_kills.py
+
+ALERTS ?= 10000
+storms: $(VENV)/.dev  ## ALERTS alerts at once, on 100 keys and on a key each (ALERTS=10000)
+	ALERTS=$(ALERTS) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_storms.py
 
 reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
 	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py
