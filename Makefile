@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format soak simulate kills powercuts reloads bench lock clean
+.PHONY: help demo run test check format soak simulate kills powercuts storms reloads bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -54,6 +54,10 @@ kills: $(VENV)/.dev  ## SIGKILL the daemon N times under load (N=1000)
 
 powercuts: $(VENV)/.dev  ## cut the power N times: rebuild what torn writes leave, and start on it (N=1000, SEED=… again)
 	CUTS=$(N) $(if $(SEED),SEED=$(SEED)) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_power_loss.py
+
+ALERTS ?= 10000
+storms: $(VENV)/.dev  ## ALERTS alerts at once, on 100 keys and on a key each (ALERTS=10000)
+	ALERTS=$(ALERTS) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_storms.py
 
 reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
 	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py

@@ -17,6 +17,7 @@ from aiohttp import hdrs
 from yarl import URL
 
 from alertbridge.clock import Clock
+from alertbridge.deliver.transport import handed_socket
 from alertbridge.model import Secret
 from alertbridge.reconcile.answer import Answer, Unknown, understand
 
@@ -63,7 +64,7 @@ class Peers:
         seconds = access.timeout.total_seconds()
         headers = {hdrs.AUTHORIZATION: access.authorization.reveal()} if access.authorization else {}
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=trust, force_close=True),
+            connector=aiohttp.TCPConnector(ssl=trust, force_close=True, socket_factory=handed_socket),
             timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=seconds),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={hdrs.ACCEPT: "application/json", **headers},
