@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo run test check format soak simulate kills powercuts storms reloads bench lock clean
+.PHONY: help demo run test check format soak simulate kills powercuts storms reloads mutants bench lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -61,6 +61,9 @@ storms: $(VENV)/.dev  ## ALERTS alerts at once, on 100 keys and on a key each (A
 
 reloads: $(VENV)/.dev  ## reload N times under load, with mistakes and SIGKILL in between (N=1000)
 	RELOADS=$(N) $(BIN)/python -m pytest -s --timeout=0 tests/faults/test_reloads.py
+
+mutants: $(VENV)/.dev  ## break the code on purpose, again and again, and see that some test notices (ONLY=name)
+	$(BIN)/python -m tests.mutants $(ONLY)
 
 bench: $(VENV)/.dev  ## ratios, interleaved: throughput to a bare handler, cost of many rules, of a destination that hangs
 	$(BIN)/python -m benchmarks

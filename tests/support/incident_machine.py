@@ -43,7 +43,7 @@ from alertbridge.store.migrate import migrate
 from alertbridge.store.schema import events
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
-from tests.support.incident_model import Model, Said, Word
+from tests.support.incident_model import Model, Said, Word, of_the_unknown
 from tests.support.inline import Crash, Disagreement, InlineStore, PlainRules, QuietChronicle, Table, at_once
 
 WINDOWS = {"prod": timedelta(seconds=90), "lab": timedelta(0)}
@@ -215,7 +215,10 @@ class Machine:
         down = ", ".join(f"'{name}'" for name in self.down)
         now = _microseconds(self.clock.now())
         chosen = f"state = 'pending' AND next_attempt_at <= {now} AND destination NOT IN ({down})"
-        found = self.rows(f"SELECT * FROM deliveries WHERE {chosen} ORDER BY seq")
+        announced = (
+            "EXISTS (SELECT 1 FROM deliveries a WHERE a.incident = deliveries.incident AND a.action = 'alarmed')"
+        )
+        found = self.rows(f"SELECT *, {announced} AS announced FROM deliveries WHERE {chosen} ORDER BY seq")
         if found:
             with self._store.connection.begin():
                 self._store.connection.exec_driver_sql(
@@ -290,6 +293,8 @@ def _said(row: Mapping[str, Any]) -> Said:
     record = action is Action.RECORD
     assert record or payload["external_aggregate_key"] == row["key"]
     assert record or payload["severity"] == Severity(row["severity"]).word
+    if action is Action.RESOLVED and not row["announced"]:
+        return of_the_unknown(row["destination"], row["key"])
     return Said(
         destination=row["destination"],
         key=row["key"],

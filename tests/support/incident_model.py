@@ -93,6 +93,11 @@ class Said:
     closed: datetime | None = None
 
 
+def of_the_unknown(destination: str, key: str) -> Said:
+    """A resolve of what was never announced: of several that wait one is said, and no matter in whose words."""
+    return Said(destination, key, Action.RESOLVED, Severity.INFORMATIONAL, "of something unknown")
+
+
 @dataclass
 class _Unsent:
     span: Span | None  # None: a resolve of the unknown
@@ -283,7 +288,7 @@ class Model:
         for wish in wishes:
             asked = wish.reporting is Reporting.LIFECYCLE and wish.send_unknown_resolved
             if asked and all(span.place != place(wish) for span in self.open()):
-                said = Said(*place(wish), Action.RESOLVED, word.severity, word.text)
+                said = of_the_unknown(*place(wish))
                 passed_on.setdefault(place(wish), said)
         if wishes:
             self.people[word.alert] = Person(ended=end)

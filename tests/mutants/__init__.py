@@ -1,0 +1,1 @@
+"""Deliberate breakages of the product, each of which some test must notice."""
