@@ -18,12 +18,11 @@ import pytest
 
 from alertbridge.clock import SystemClock
 from alertbridge.simulate.server import Simulation
-from tests.support.daemon import CONFIGURATION, TOKEN, Daemon
+from tests.support.daemon import TOKEN, Daemon
 
 KILLS = int(os.environ.get("KILLS", "50"))
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 ALERTS = 12
-MAIN = CONFIGURATION.replace("timeout: 2s}}\n  hivel", "timeout: 2s, landing_time: 300ms}}\n  hivel")
 RULES = """
 rules:
   - name: everything
@@ -99,7 +98,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_overtakes(
     chance = random.Random(SEED)
     counts = ""
     async with Simulation(clock=SystemClock()) as simulation:
-        daemon = Daemon(tmp_path, stand_ins=simulation.base_url, rules=RULES, main=MAIN)
+        daemon = Daemon(tmp_path, stand_ins=simulation.base_url, rules=RULES)
         try:
             counts = await run_and_kill(daemon, simulation, chance)
         finally:

@@ -26,7 +26,7 @@ sources:
     type: alertmanager
     auth: {{bearer_token: {token}}}
 destinations:
-  elven: {{type: elven, url: "{stand_ins}/elven/token-of-elven", timeout: 2s}}
+  elven: {{type: elven, url: "{stand_ins}/elven/token-of-elven", timeout: 2s, landing_time: 300ms}}
   hivel: {{type: hivel, base_url: "{stand_ins}/hivel", token: token-of-hivel, timeout: 2s}}
 services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
