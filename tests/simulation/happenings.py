@@ -18,6 +18,8 @@ _LOOK = 7.0
 async def live(world: World) -> None:
     """Chaos, then calm: all faults end, and so does everything that was wrong."""
     world.begin()
+    if WATCHDOG in world.source.alerts:
+        world.source.fire(WATCHDOG)
     peers = [asyncio.ensure_future(world.source.run(peer)) for peer in (0, 1)]
     watching = asyncio.ensure_future(_watch(world))
     happening = [asyncio.ensure_future(_happen(world, step)) for step in world.plan.steps]

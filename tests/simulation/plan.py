@@ -90,7 +90,6 @@ def plan(seed: int | str) -> Plan:
     if heartbeat:
         watchdog = {"alertname": "Watchdog", "severity": "low", "cluster": "eu", "fingerprint": "f" * 16}
         alerts.append((WATCHDOG, watchdog, {}, WATCHDOG))
-        steps.append(Step(0.0, "fire", WATCHDOG))
     return Plan(
         seed=str(seed),
         mains=_mains(random, limits, heartbeat),
