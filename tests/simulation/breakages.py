@@ -141,6 +141,12 @@ def _nothing_is_said_once_more() -> Any:
     return patch.object(repeats, "repeat", lambda *_, **__: False)
 
 
+@contextmanager
+def _lost_answers_lead_to_nothing() -> Iterator[None]:
+    with _opposites_do_not_wait(), _nothing_is_said_once_more():
+        yield
+
+
 def _taken_on_a_disk_that_runs_low() -> Any:
     return patch.object(Intake, "refuse_if_short", lambda _self: None)
 
@@ -186,6 +192,7 @@ BREAKAGES: dict[str, _Patch] = {
     "answers are kept with their secrets": _secrets_left_in_what_is_kept,
     "the opposite does not wait for what may still land": _opposites_do_not_wait,
     "a state is not said again after a lost answer": _nothing_is_said_once_more,
+    "what may land late is not thought of": _lost_answers_lead_to_nothing,
     "a disk that runs low is not heeded": _taken_on_a_disk_that_runs_low,
     "a clock set forward is believed": _a_clock_set_forward_is_believed,
     "a clock set back is followed": _a_clock_set_back_is_followed,
