@@ -103,7 +103,10 @@ class App:
         self._path = database_path(configuration.settings.storage.url, state_directory)
         self._loops = Loops()
         self._intake = intake(
-            configuration.settings.storage, path=self._path, clock=clock, metrics=self.metrics
+            configuration.settings.storage,
+            free=lambda: self._store.free_bytes(),  # noqa: PLW0108 - it is opened later
+            clock=clock,
+            metrics=self.metrics,
         )
         self._health = Health(dead=self._loops.dead, short_of=lambda: self._intake.short_of)
         self._news = ReloadNews(

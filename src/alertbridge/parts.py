@@ -5,7 +5,6 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 from alertbridge.clock import Clock
@@ -38,7 +37,6 @@ from alertbridge.reconcile.judge import Suppressed
 from alertbridge.reconcile.peers import Access, Peers
 from alertbridge.reconcile.reconciler import Pace, Reconciler
 from alertbridge.sources.alertmanager import Alertmanager
-from alertbridge.store.engine import free_bytes
 from alertbridge.store.store import Store
 
 
@@ -108,11 +106,11 @@ def endpoints(settings: Settings) -> dict[str, Endpoint]:
     }
 
 
-def intake(settings: StorageSettings, *, path: Path, clock: Clock, metrics: Metrics) -> Intake:
-    """What says whether there is room for new work, on the filesystem of the database at `path`."""
+def intake(settings: StorageSettings, *, free: Callable[[], int], clock: Clock, metrics: Metrics) -> Intake:
+    """What says whether there is room for new work; `free` measures what the database's filesystem has left."""
     return Intake(
         limits=Limits(settings.inbox.events, settings.inbox.bytes, settings.min_free),
-        free=Glance(measure=partial(free_bytes, path), clock=clock),
+        free=Glance(measure=free, clock=clock),
         clock=clock,
         metrics=metrics,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from alertbridge.operate.admin import Admin
@@ -137,3 +138,25 @@ async def test_what_is_closed_or_unknown_cannot_be_closed(ward: Ward) -> None:
     assert refused["detail"] == "it is closed already"
     await ward.post("incidents/nobody/close", 404, reason="again")
     await ward.post(f"incidents/{incident}/close", 400)
+
+
+async def test_the_end_that_its_source_tells_takes_the_place_of_the_operators(ward: Ward) -> None:
+    ward.clock.advance(60 * MINUTE)  # an hour ahead of what the source takes for the time
+    await ward.hear(firing("disk", NOON))
+    await close(ward)
+    await ward.hear(resolved("disk", NOON, NOON + MINUTE))
+    await ward.hear(firing("disk", NOON + 2 * MINUTE))
+    assert await ward.open() == ["elven prod/disk", "hivel prod/disk"]
+    await ward.hear(resolved("disk", NOON + 2 * MINUTE, NOON + 3 * MINUTE))
+    assert await ward.open() == []
+
+
+async def test_an_operator_closes_at_the_time_of_the_machine_also_where_its_clock_was_set_back(
+    ward: Ward, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await ward.hear(firing("disk", NOON))
+    ward.clock.advance(60 * MINUTE)
+    monkeypatch.setattr(ward.clock, "ahead", lambda: 60 * MINUTE)
+    await close(ward)
+    await ward.hear(firing("disk", NOON + 4 * MINUTE))
+    assert await ward.open() == ["elven prod/disk", "hivel prod/disk"]

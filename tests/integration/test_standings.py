@@ -83,6 +83,22 @@ class Line:
             clean=lambda text: text.replace(TOKEN, "***").replace(ANOTHER, "***"),
         )
 
+    async def reload(self) -> None:
+        """Another courier takes over, as after a change of the configuration."""
+
+        async def ended(_: str) -> None:
+            pass
+
+        fleet = Fleet(
+            couriers={"elven": self.courier},
+            store=self.store,
+            clock=self.clock,
+            begin=lambda _, loop: loop.close(),
+            end=ended,
+        )
+        self.courier = self.make()
+        await fleet.exchange({"elven": self.courier}, removed=(), rekeyed=())
+
     async def restart(self) -> None:
         self.courier = self.make()
         now = self.clock.now()
@@ -129,6 +145,18 @@ async def line(store: Store) -> AsyncIterator[Line]:
 
 
 KEYS = [f"k{number:02}" for number in range(40)]
+
+
+async def test_a_reload_after_the_clock_was_set_forward_gives_no_new_budget(line: Line) -> None:
+    line.policy = replace(POLICY, rate_limit=RateLimit(2, MINUTE, 2))
+    await line.restart()
+    await line.post("a", "b", "c")
+    assert await line.courier.run_once() == 2
+    line.clock.set_forward(60 * MINUTE)
+    await line.reload()
+    assert await line.courier.run_once() == 0
+    line.clock.advance(MINUTE)
+    assert await line.courier.run_once() == 1
 
 
 async def test_a_pause_and_a_lesson_outlive_a_restart(line: Line) -> None:

@@ -57,9 +57,10 @@ class Source:
     tell: Callable[[str, str], None]
     group_interval: float = 30.0
     repeat_interval: float = 600.0
+    often: dict[str, float] = field(default_factory=dict)  # groups that are repeated at another interval
     alerts: dict[str, Alert] = field(default_factory=dict)
     parted: bool = False
-    heard: dict[str, set[str]] = field(default_factory=dict)  # statuses of an alert that were acknowledged
+    heard: set[tuple[str, float, float | None]] = field(default_factory=set)  # what was acknowledged of each
 
     def __post_init__(self) -> None:
         self._logs: tuple[dict[str, _Told], dict[str, _Told]] = ({}, {})
@@ -91,6 +92,19 @@ class Source:
             for peer in (0, 1)
             for group in self._groups()
         )
+
+    def lost(self) -> list[str]:
+        """Alerts whose end nobody will tell: one peer has told an earlier end late, and both take it for this one.
+
+        Real Alertmanagers lose it so, too: who wants to know then has to ask them.
+        """
+        return [
+            alert.name
+            for alert in self.alerts.values()
+            if alert.ends is not None
+            and (alert.name, alert.starts, None) in self.heard
+            and (alert.name, alert.starts, alert.ends) not in self.heard
+        ]
 
     async def run(self, peer: int) -> None:
         """One Alertmanager. Groups are flushed side by side, each one notification at a time."""
@@ -126,7 +140,8 @@ class Source:
             return bool(told.firing)
         if not resolved <= told.resolved:
             return True
-        return repeat and self.clock.monotonic() - told.at > self.repeat_interval
+        interval = self.often.get(group, self.repeat_interval)
+        return repeat and self.clock.monotonic() - told.at > interval
 
     async def _flush_for_ever(self, peer: int, group: str) -> None:
         while True:
@@ -162,7 +177,7 @@ class Source:
             self.clock.monotonic(),
         )
         for alert in members:
-            self.heard.setdefault(alert.name, set()).add("firing" if alert.firing else "resolved")
+            self.heard.add((alert.name, alert.starts, alert.ends))
         for other, log in enumerate(self._logs):
             if other == peer or not self.parted:
                 log[group] = told

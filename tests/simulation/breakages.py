@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
 from sqlalchemy import Connection, select
 
+from alertbridge.clock import Continuity, SystemClock
 from alertbridge.config.secrets import Redactor
 from alertbridge.deliver import budget, courier, retry
 from alertbridge.deliver.courier import Courier
@@ -20,13 +21,14 @@ from alertbridge.deliver.posting import Postings
 from alertbridge.deliver.retry import Settlement
 from alertbridge.destinations import answers
 from alertbridge.errors import StoreBroken, StoreError
+from alertbridge.heartbeats.watchman import Watchman
 from alertbridge.model import Ambiguous, DeliveryState, Outcome, Paused, Response, Retry
 from alertbridge.pipeline import Decider
-from alertbridge.store import dispatch
+from alertbridge.receive.intake import Intake
+from alertbridge.store import dispatch, repeats, spacing
 from alertbridge.store.schema import deliveries
 from alertbridge.store.store import Store
 from tests.simulation.loop import life_of_this_moment
-from tests.simulation.surroundings import LoopClock
 
 _Patch = Callable[[], Any]
 
@@ -51,15 +53,11 @@ def _nothing_recovered() -> Any:
 
 
 def _order_of_keys_ignored() -> Any:
-    def due(destination: str, now: datetime, most: int) -> Any:
-        wanted = (
-            deliveries.c.destination == destination,
-            dispatch._PENDING,
-            deliveries.c.next_attempt_at <= now,
-        )
+    def first(destination: str, most: int) -> Any:
+        wanted = (deliveries.c.destination == destination, dispatch._PENDING, deliveries.c.ready)
         return select(deliveries).where(*wanted).order_by(deliveries.c.seq.desc()).limit(most)
 
-    return patch.object(dispatch, "_due", due)
+    return patch.object(dispatch, "_first", first)
 
 
 def _settlement_given_up_on_a_full_disk() -> Any:
@@ -85,7 +83,9 @@ def _budget_forgotten_at_a_restart() -> Any:
     keep, began = dispatch.recent_starts, dict[object, datetime]()
 
     def recent(connection: Connection, destination: str, *, since: datetime) -> list[datetime]:
-        first = began.setdefault(life_of_this_moment(), LoopClock().now())
+        life = life_of_this_moment()
+        assert life is not None
+        first = began.setdefault(life, life.clock.now())
         return [start for start in keep(connection, destination, since=since) if start >= first]
 
     return patch.object(dispatch, "recent_starts", recent)
@@ -130,7 +130,41 @@ def _no_answer_counts_as_delivered() -> Any:
 
 
 def _reopened_and_recorded_all_the_same() -> Any:
-    return patch.object(Postings, "_overtake", lambda *_: None)
+    return patch.object(Postings, "_withdraw_record", lambda *_: None)
+
+
+def _opposites_do_not_wait() -> Any:
+    return patch.object(spacing, "_last_lost", lambda *_: None)
+
+
+def _nothing_is_said_once_more() -> Any:
+    return patch.object(repeats, "repeat", lambda *_, **__: False)
+
+
+@contextmanager
+def _lost_answers_lead_to_nothing() -> Iterator[None]:
+    with _opposites_do_not_wait(), _nothing_is_said_once_more():
+        yield
+
+
+def _taken_on_a_disk_that_runs_low() -> Any:
+    return patch.object(Intake, "refuse_if_short", lambda _self: None)
+
+
+def _a_clock_set_forward_is_believed() -> Any:
+    return patch.object(Continuity, "missed", lambda _self: timedelta(0))
+
+
+def _a_clock_set_back_is_followed() -> Any:
+    return patch.object(SystemClock, "now", lambda self: self._wall())
+
+
+def _pause_forgotten_at_a_restart() -> Any:
+    return patch.object(Courier, "recall", lambda *_: None)
+
+
+def _silence_never_ends() -> Any:
+    return patch.object(Watchman, "hear", lambda *_: None)
 
 
 def _woken_no_more(owner: type, name: str) -> _Patch:
@@ -156,6 +190,14 @@ BREAKAGES: dict[str, _Patch] = {
     "couriers are not told of new messages": _woken_no_more(Fleet, "wake"),
     "the decider is not told of new events": _woken_no_more(Decider, "wake"),
     "answers are kept with their secrets": _secrets_left_in_what_is_kept,
+    "the opposite does not wait for what may still land": _opposites_do_not_wait,
+    "a state is not said again after a lost answer": _nothing_is_said_once_more,
+    "what may land late is not thought of": _lost_answers_lead_to_nothing,
+    "a disk that runs low is not heeded": _taken_on_a_disk_that_runs_low,
+    "a clock set forward is believed": _a_clock_set_forward_is_believed,
+    "a clock set back is followed": _a_clock_set_back_is_followed,
+    "a restart forgets a vendor's pause": _pause_forgotten_at_a_restart,
+    "beats are not heard": _silence_never_ends,
 }
 
 

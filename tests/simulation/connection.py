@@ -41,7 +41,11 @@ class _Wire(asyncio.Transport):
             return
         status, *lines = head.decode().split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if len(body) >= int(headers.get("content-length", 0)):
+        if headers.get("transfer-encoding") == "chunked":
+            whole = body.endswith(b"0\r\n\r\n")
+        else:
+            whole = len(body) >= int(headers.get("content-length", 0))
+        if whole:
             self.answered.set_result(Answer(int(status.split()[1]), body))
 
     @override

@@ -25,7 +25,10 @@ Said = Response | Retry | Ambiguous | Paused
 
 @dataclass(eq=False)
 class Sent:
-    """One request on the wire: when it left, when it took effect, and what the daemon was told of it."""
+    """One request on the wire: when it left, when it took effect, and what the daemon was told of it.
+
+    `at` is when it left by the daemon's clock, as it would stand in the database.
+    """
 
     number: int
     destination: str
@@ -34,6 +37,7 @@ class Sent:
     body: dict[str, Any]
     life: Life
     left: float
+    at: int
     landed: list[float] = field(default_factory=list)
     told: str = ""  # "2xx", "no" or "" while it cannot know
     told_at: float | None = None
@@ -76,14 +80,13 @@ class Vendor:
         self.hivel = Hivel(token=None, keep=100_000)
         self.pauses: list[tuple[Life, float, float]] = []
 
-    def send(self, request: Request, life: Life) -> asyncio.Future[Said]:
+    def send(self, request: Request, life: Life, *, at: int) -> asyncio.Future[Said]:
         """A request has left the daemon."""
         content = Content.of(request.body)
         body = content.body
         key = body.get("external_aggregate_key") or body.get("provider_id")
-        sent = Sent(
-            len(self.sent), self.name, key, body.get("action", "record"), body, life, self.loop.time()
-        )
+        action = body.get("action", "record")
+        sent = Sent(len(self.sent), self.name, key, action, body, life, self.loop.time(), at)
         self.sent.append(sent)
         fate = self._fate(sent)
         self.tell(self.name, f"> #{sent.number} {sent.action} {key} ({self.weather})")
@@ -138,7 +141,7 @@ class Vendor:
     ) -> None:
         if answer.done() or not sent.life.alive:
             return
-        result = self._answer(fate, said)
+        result = self._answer(sent, fate, said)
         status = result.status if isinstance(result, Response) else 0
         sent.told = "2xx" if 200 <= status < 300 else "" if isinstance(result, Ambiguous) else "no"
         sent.told_at = self.loop.time()
@@ -148,18 +151,18 @@ class Vendor:
         answer.set_result(result)
         self.loop.call_later(fate.back or 0, self.told, sent.life)
 
-    def _answer(self, fate: Fate, said: tuple[int, bytes] | None) -> Said:
+    def _answer(self, sent: Sent, fate: Fate, said: tuple[int, bytes] | None) -> Said:
         if fate.breaks:
             if fate.there is None:
                 return Retry("no connection: Connection refused")
             return Ambiguous("the connection broke before an answer: ServerDisconnectedError")
         status, body = said or (fate.status, b'{"message": "not now"}')
-        headers = {}
+        headers = {"date": format_datetime(self.clock.now(), usegmt=True)}
         if fate.retry_after is not None:
             until = self.clock.now() + timedelta(seconds=fate.retry_after)
             written = format_datetime(until, usegmt=True) if fate.as_date else f"{fate.retry_after:g}"
             headers["retry-after"] = written
-        return Response(status, headers, body, self.clock.now())
+        return Response(status, headers, body, sent.life.clock.now())
 
     def _fate(self, sent: Sent) -> Fate:
         random = Random(f"{self.seed}/{self.name}/{sent.number}")

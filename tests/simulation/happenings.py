@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from random import Random
 
 from tests.simulation import laws
-from tests.simulation.plan import Step
+from tests.simulation.plan import WATCHDOG, Step
 from tests.simulation.world import World
 
 _CALM = 3600.0  # seconds in which everything must have come to rest
@@ -17,6 +18,8 @@ _LOOK = 7.0
 async def live(world: World) -> None:
     """Chaos, then calm: all faults end, and so does everything that was wrong."""
     world.begin()
+    if WATCHDOG in world.source.alerts:
+        world.source.fire(WATCHDOG)
     peers = [asyncio.ensure_future(world.source.run(peer)) for peer in (0, 1)]
     watching = asyncio.ensure_future(_watch(world))
     happening = [asyncio.ensure_future(_happen(world, step)) for step in world.plan.steps]
@@ -25,9 +28,14 @@ async def live(world: World) -> None:
     await _calm(world)
     await asyncio.gather(*happening)
     await _settled(world, "with some alerts firing")
+    if lost := world.source.lost():
+        for name in lost:
+            world.source.fire(name)
+        await _settled(world, "with those firing again whose end was lost")
     laws.check_truth(world)
     for name in world.source.alerts:
-        world.source.resolve(name)
+        if name != WATCHDOG:
+            world.source.resolve(name)
     await _settled(world, "with no alert firing")
     laws.check_truth(world)
     await laws.check_end(world)
@@ -55,6 +63,13 @@ async def _happen(world: World, step: Step) -> None:
         await _end_a_life(world, step)
     elif what in {"retry", "discard", "complete"}:
         await _amend(world, what)
+    elif what == "close":
+        await _close(world, Random(f"{world.plan.seed}/{step.at}"))
+    elif what == "replay":
+        since = world.life.clock.now() - timedelta(seconds=step.span)
+        await world.operate("POST", "/api/v1/replay", {"since": since.isoformat()})
+    elif what == "clock":
+        world.set_clock(timedelta(seconds=float(step.whom)))
     else:
         await _befall(world, step, pass_by)
 
@@ -80,6 +95,14 @@ async def _befall(world: World, step: Step, pass_by: Callable[[], Awaitable[None
             world.disk(fault)
             await pass_by()
             world.disk("")
+        case ["low"]:
+            world.run_low(low=True)
+            await pass_by()
+            world.run_low(low=False)
+        case ["cut"]:
+            world.cut = True
+            await pass_by()
+            world.cut = False
         case ["part"]:
             world.source.parted = True
             await pass_by()
@@ -107,7 +130,6 @@ async def _reload(world: World) -> None:
     for vendor in world.vendors.values():
         vendor.pauses.clear()
     await world.insist("POST", "/-/reload")
-    world.reloaded_at = world.now()
 
 
 async def _pause(world: World, name: str, pass_by: Callable[[], Awaitable[None]]) -> None:
@@ -135,6 +157,17 @@ async def _amend(world: World, what: str) -> None:
     world.retried.add(delivery["id"])
     said = {"reason": "simulated"} if what == "discard" else {}
     await world.operate("POST", f"/api/v1/deliveries/{delivery['id']}/{what}", said)
+
+
+async def _close(world: World, random: Random) -> None:
+    """An operator ends an incident, whatever its alerts do."""
+    answer = await world.operate("GET", "/api/v1/incidents?state=open&limit=500")
+    items = answer.json()["items"] if answer and answer.status == 200 else []
+    if items:
+        incident = random.choice(items)
+        world.closed.add(incident["key"])
+        path = f"/api/v1/incidents/{incident['id']}/close"
+        await world.operate("POST", path, {"reason": "simulated"})
 
 
 async def _calm(world: World) -> None:

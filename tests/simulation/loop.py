@@ -18,6 +18,8 @@ from typing import Any, TypeVar
 
 from typing_extensions import TypeVarTuple, Unpack, override
 
+from alertbridge.clock import Clock
+
 _T = TypeVar("_T")
 _Ts = TypeVarTuple("_Ts")
 
@@ -30,9 +32,10 @@ _SLOW_ONE_IN = 60
 
 @dataclass(eq=False)
 class Life:
-    """One process of the daemon, from its start to its end."""
+    """One process of the daemon, from its start to its end; `clock` is what it takes for the time."""
 
     number: int
+    clock: Clock
     alive: bool = True
     context: Context = field(default_factory=Context)
     tasks: list[asyncio.Task[Any]] = field(default_factory=list)

@@ -7,9 +7,11 @@ from random import Random
 
 from typing_extensions import override
 
-WEATHERS = ("failing", "limiting", "refusing", "slow", "resetting", "hanging")
+WEATHERS = ("failing", "limiting", "refusing", "slow", "resetting", "hanging", "late")
 MOMENTS = ("worked", "landed", "told", "accepted")
 _CHAOS = (300.0, 1200.0)  # seconds
+_LANDING = 45  # seconds; no request lands later than 40 after it left
+_CLOCK = ("3600", "-3600", "-86400", "600")  # seconds by which it is set
 
 _MAIN = """
 server: {{listen: "127.0.0.1:9797", drain_timeout: 5s}}
@@ -19,7 +21,7 @@ sources:
 destinations:
   elven: {{type: elven, url_file: elven-url, {elven}}}
   hivel: {{type: hivel, base_url: "https://hivel.example/hivel", token_file: hivel-token, {hivel}}}
-services:
+{heartbeats}services:
   checkout: {{repo_url: "https://github.com/acme/checkout", pr_number: 44}}
 severities: {{page: critical, warning: moderate}}
 rules:
@@ -33,6 +35,12 @@ rules:
   - name: everything
     send: [elven, hivel]
 """
+
+
+_HEARTBEAT = """heartbeats:
+  - {{name: watchdog, when: [alertname = Watchdog], every: 60s, grace: {grace}s, hold_resolves: {hold}s, send: [elven]}}
+"""
+WATCHDOG = "watchdog"  # the alert that fires all the time, and its group, where there is a heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +85,14 @@ def plan(seed: int | str) -> Plan:
     chaos = random.uniform(*_CHAOS)
     limits = {name: _limit(random) for name in ("elven", "hivel")}
     alerts = _alerts(random)
+    heartbeat = _heartbeat(random)
     steps = [*_lives(random, [one[0] for one in alerts], chaos), *_faults(random, chaos)]
+    if heartbeat:
+        watchdog = {"alertname": "Watchdog", "severity": "low", "cluster": "eu", "fingerprint": "f" * 16}
+        alerts.append((WATCHDOG, watchdog, {}, WATCHDOG))
     return Plan(
         seed=str(seed),
-        mains=_mains(random, limits),
+        mains=_mains(random, limits, heartbeat),
         limits=limits,
         alerts=tuple(alerts),
         steps=tuple(sorted(steps, key=lambda step: (step.at, step.what, step.whom))),
@@ -97,7 +109,13 @@ def _limit(random: Random) -> Limit | None:
     )
 
 
-def _mains(random: Random, limits: dict[str, Limit | None]) -> tuple[str, str]:
+def _heartbeat(random: Random) -> str:
+    if random.random() < 0.6:
+        return ""
+    return _HEARTBEAT.format(grace=random.choice((30, 90)), hold=random.choice((0, 60, 200)))
+
+
+def _mains(random: Random, limits: dict[str, Limit | None], heartbeats: str) -> tuple[str, str]:
     stale, reopen = random.choice((0, 20, 90)), random.choice((0, 0, 60))
 
     def destination(name: str) -> str:
@@ -106,13 +124,22 @@ def _mains(random: Random, limits: dict[str, Limit | None]) -> tuple[str, str]:
         if limit:
             said += [f"rate_limit: {{requests: {limit.requests}, per: {limit.per}s, burst: {limit.burst}}}"]
         if name == "elven":
-            said += [f"key_interval: {random.choice((0, 0, 30))}s"]
+            said += [f"key_interval: {random.choice((0, 0, 30))}s", f"landing_time: {_LANDING}s"]
+            said += [f"collapse: {random.choice(('false', 'false', 'true'))}"]
         return ", ".join(said)
 
     elven, hivel = destination("elven"), destination("hivel")
     choices = (("{{ labels.cluster }}/{{ labels.alertname }}", "one"), ("{{ labels.cluster }}", "two"))
     first, second = (
-        _MAIN.format(stale=stale, reopen=reopen, elven=elven, hivel=hivel, grouped=grouped, title=title)
+        _MAIN.format(
+            stale=stale,
+            reopen=reopen,
+            elven=elven,
+            hivel=hivel,
+            grouped=grouped,
+            title=title,
+            heartbeats=heartbeats,
+        )
         for grouped, title in choices
     )
     return first, second
@@ -180,6 +207,11 @@ def _faults(random: Random, chaos: float) -> list[Step]:
     happen("full", 2, span=90)
     happen("read-only", 1, span=60)
     happen("stalling", 1, span=120)
+    if random.random() < 0.3:
+        happen("low", 2, span=120)
+    if random.random() < 0.3:
+        happen("clock", 2, whom=_CLOCK)
+    happen("cut", 1, span=250)
     happen("part", 1, span=200)
     happen("rotate", 1, whom=destinations, span=120)
     happen("pause", 1, whom=destinations, span=200)
@@ -187,4 +219,6 @@ def _faults(random: Random, chaos: float) -> list[Step]:
     happen("retry", 2)
     happen("discard", 1)
     happen("complete", 2)
+    happen("close", 1)
+    happen("replay", 1, span=600)
     return steps

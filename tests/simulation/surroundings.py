@@ -25,6 +25,7 @@ from alertbridge.store.store import Store
 
 T = TypeVar("T")
 EPOCH = datetime(2026, 1, 1, 12, tzinfo=UTC)
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)  # of the instants in the database
 
 
 class LoopClock:
@@ -52,9 +53,13 @@ class LoopClock:
 
 
 class InlineStore(Store):
-    """Reads as it writes: each query in one piece on the loop's own thread."""
+    """Reads as it writes: each query in one piece on the loop's own thread. `FREE` says how much the disk still takes."""
 
     _reader: Engine | None = None
+
+    @override
+    def free_bytes(self) -> int:
+        return FREE.get()()
 
     @override
     async def read(self, query: Callable[[Connection], T]) -> T:
@@ -98,6 +103,9 @@ def reading(path: Path) -> Engine:
     """An engine whose one connection can only read."""
     url = URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"})
     return create_engine(url, poolclass=StaticPool, **engine._OPTIONS)
+
+
+FREE: ContextVar[Callable[[], int]] = ContextVar("free")
 
 
 class Network(Protocol):

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +26,7 @@ from sqlalchemy.pool import Pool
 from typing_extensions import override
 
 from alertbridge.app import App
+from alertbridge.clock import SystemClock
 from alertbridge.config.load import Configuration, load
 from alertbridge.config.secrets import Redactor
 from alertbridge.errors import AlertbridgeError
@@ -34,13 +36,23 @@ from tests.simulation.alertmanager import Alert, Source
 from tests.simulation.connection import Answer, ask
 from tests.simulation.destinations import Said, Sent, Vendor
 from tests.simulation.loop import Life, VirtualLoop, life_of_this_moment
-from tests.simulation.plan import Plan
-from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport, empty_database
+from tests.simulation.plan import WATCHDOG, Plan
+from tests.simulation.surroundings import (
+    BEGINNING,
+    FREE,
+    NETWORK,
+    InlineStore,
+    LoopClock,
+    SimulatedTransport,
+    empty_database,
+)
 
 SOURCE_TOKEN = "the-token-of-the-source"
 _DATABASE = "alertbridge.db"
 _FULL = "PRAGMA max_page_count=1"  # SQLite makes that what it has
 _ROOM = "PRAGMA max_page_count=1073741823"
+_PLENTY, _LITTLE = 1 << 40, 1 << 20  # bytes
+_GLANCE = 0.2  # seconds after which a disk that runs low is noticed
 
 
 class Broken(AssertionError):  # noqa: N818 - it is what is found, and a failed assertion
@@ -81,7 +93,11 @@ class World:
     secrets: set[str] = field(default_factory=set)
     stops: dict[str, float] = field(default_factory=dict)
     app: App | None = None
-    reloaded_at: float = 0.0
+    wrong: timedelta = timedelta(0)  # what the machine's clock is ahead of the true time
+    set_forward: list[float] = field(default_factory=list)
+    low: list[tuple[float, float]] = field(default_factory=list)  # when the disk ran low
+    closed: set[str] = field(default_factory=set)  # keys of which an operator has closed an incident
+    cut: bool = False  # whether no Alertmanager reaches the daemon
     down: bool = True
 
     def __post_init__(self) -> None:
@@ -101,6 +117,7 @@ class World:
         )
         for name, labels, texts, group in self.plan.alerts:
             self.source.alerts[name] = Alert(name, labels, texts, group)
+        self.source.often[WATCHDOG] = 50.0
         self.main = 0
         self.folder.mkdir(parents=True, exist_ok=True)
         empty_database()  # before anything is watched
@@ -149,7 +166,8 @@ class World:
     def begin(self) -> None:
         """Start the daemon on what its predecessor left on disk."""
         before = self.database.parent if self.lives else None
-        life = Life(len(self.lives) + 1)
+        clock = SystemClock(wall=lambda: self.clock.now() + self.wrong, monotonic=self.loop.time)
+        life = Life(len(self.lives) + 1, clock)
         self.lives.append(life)
         self.began_at[life] = self.now()
         self.down = False
@@ -161,6 +179,7 @@ class World:
                 shutil.copyfile(before / name, self.database.parent / name)
         self.tell("daemon", f"starts, life {life.number}")
         life.context.run(NETWORK.set, _Wires(self, life))
+        life.context.run(FREE.set, lambda: _LITTLE if self._runs_low() else _PLENTY)
         self.loop.create_task(self._live(life), context=life.context)
 
     async def _live(self, life: Life) -> None:
@@ -169,7 +188,7 @@ class World:
             configure_logging(level="info", format="json", clean=self._redactor.clean, stream=_Log(self))
             app = App(
                 configuration=self._load(),
-                clock=self.clock,
+                clock=life.clock,
                 state_directory=str(self.database.parent),
                 load=self._load,
                 redactor=self._redactor,
@@ -260,6 +279,36 @@ class World:
         for connection in self._connections:
             self._make_faulty(connection)
 
+    def run_low(self, *, low: bool) -> None:
+        """The disk has little room left, or enough again."""
+        self.tell("disk", "runs low" if low else "has room")
+        if self._runs_low():
+            self.low[-1] = (self.low[-1][0], self.now())
+        if low:
+            self.low.append((self.now(), float("inf")))
+
+    def _runs_low(self) -> bool:
+        return bool(self.low) and self.low[-1][1] > self.now()
+
+    # The clock
+
+    def set_clock(self, by: timedelta) -> None:
+        """Somebody sets the machine's clock."""
+        self.wrong += by
+        self.tell(
+            "clock",
+            f"is set by {by.total_seconds():.0f} s, and is wrong by {self.wrong.total_seconds():.0f} s",
+        )
+        if by > timedelta(0):
+            self.set_forward.append(self.now())
+            for vendor in self.vendors.values():
+                vendor.pauses.clear()  # for all that the daemon can know it has slept through them
+
+    def at(self, ago: float = 0.0) -> int:
+        """What the daemon took for the time so many seconds ago, as it stands in the database."""
+        now = self.life.clock.now() - timedelta(seconds=ago)
+        return round((now - BEGINNING) / timedelta(microseconds=1))
+
     def _make_faulty(self, connection: sqlite3.Connection) -> None:
         with suppress(sqlite3.ProgrammingError):  # closed by now
             connection.execute(_FULL if self._disk == "full" else _ROOM)
@@ -277,9 +326,13 @@ class World:
 
     async def _post(self, body: bytes) -> Answer | None:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {SOURCE_TOKEN}"}
-        life = self.life
+        life, began = self.life, self.now()
+        if self.cut:
+            return None
         answer = await ask(self.loop, life, "POST", "/v1/sources/prod", body=body, headers=headers)
         if answer is not None and answer.status == 202:
+            if any(since + _GLANCE < began < until for since, until in self.low):
+                self.violate("an event is taken while the disk runs low")
             self.acknowledged.append(answer.json()["event"])
             self._moment("accepted", life)
         return self._look(answer)
@@ -326,8 +379,8 @@ class World:
         """On each request that leaves the daemon."""
         vendor, now = self.vendors[sent.destination], self.now()
         limit = self.plan.limits[sent.destination]
-        if limit is not None:
-            late = _JITTER + (_STALLED if self._counted_anew(now - limit.per) else 0)
+        if limit is not None and not self._set_forward_before_a_start(now - limit.per):
+            late = self._late(now - limit.per)
             window = [one for one in vendor.sent if now - one.left < limit.per - late]
             if len(window) > limit.requests:
                 self.violate(
@@ -338,13 +391,27 @@ class World:
             if one.key == sent.key and one.life is sent.life and unknown:
                 self.violate(f"#{sent.number} on {sent.key} leaves while #{one.number} is under way")
         for life, since, until in vendor.pauses:
-            if life is sent.life and since + _JITTER < now < until - _JITTER:
+            if since + _JITTER < now < until - _JITTER and self.had_time_to_note(since, life, sent.life):
                 self.violate(f"#{sent.number} leaves in a pause that {vendor.name} asked for")
 
-    def _counted_anew(self, since: float) -> bool:
-        """Whether a courier has begun since then that knows of requests only when they were recorded, by a slow disk."""
-        begun = max(self.began_at[self.life], self.reloaded_at) >= since
-        return begun and any(until >= since for _, until in self.faulty_disk)
+    def _late(self, since: float) -> float:
+        """How much later a request left than it is known to have: after a start only its record tells."""
+        if self.began_at[self.life] < since:
+            return _EXACT
+        stalled = any(until >= since for _, until in self.faulty_disk)
+        return _RECORDED + (_STALL if stalled else 0)
+
+    def _set_forward_before_a_start(self, since: float) -> bool:
+        """Whether the daemon has to believe of older requests that they are older still: it began after a clock was set."""
+        return any(since <= moment <= self.began_at[self.life] for moment in self.set_forward)
+
+    def had_time_to_note(self, told_at: float, life: Life, later: Life) -> bool:
+        """Whether what `life` was told then is on disk for a `later` one."""
+        if life is later:
+            return True
+        ended = self.ended_at[life]
+        hindered = any(since <= ended and until >= told_at - 1 for since, until in self.faulty_disk)
+        return ended - told_at > _NOTED and not hindered
 
     def check_acknowledged(self) -> None:
         """Whatever was answered with 202 is on disk."""
@@ -401,10 +468,14 @@ class World:
         self.loop.close()
 
 
-_JITTER = 1.5  # seconds between the instant of a claim and the wire, at most
+_JITTER = 1.5  # seconds between an answer and the stop that follows from it, at most
+_EXACT = 1e-5
+_RECORDED = (
+    0.5  # seconds between the instant that a record names and the wire, at most, on a disk that is well
+)
+_NOTED = 3.0  # seconds in which an answer is on disk
 _TIMEOUT = 10.0
 _STALL = 4.0
-_STALLED = 4 * _STALL  # for the work before, and the work itself: each begins late and is known late
 
 
 @dataclass
@@ -416,7 +487,7 @@ class _Wires:
 
     def send(self, request: Request) -> asyncio.Future[Said]:
         vendor = self.world.vendors["elven" if "//elven." in request.url else "hivel"]
-        answer = vendor.send(request, self.life)
+        answer = vendor.send(request, self.life, at=self.world.at())
         self.world.check_sent(vendor.sent[-1])
         return answer
 

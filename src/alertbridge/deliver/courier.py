@@ -124,6 +124,10 @@ class Courier:
         """Stand as an earlier run has left it."""
         self.standing = recalled(found, now=self._clock.now())
 
+    def succeed(self, other: Courier) -> None:
+        """Count what `other` has sent as its own; that one claims nothing more."""
+        self._left, self._continuity = other._left, other._continuity
+
     def hasten(self) -> None:
         """If it is paused, let a probe go at once."""
         self.standing = self.standing.hastened(self._clock.now())

@@ -145,6 +145,7 @@ class Fleet:
         pause = old.standing.pause
         old.remembers = False
         if new is not None:
+            new.succeed(old)
             goes_on = pause is not None and keep and pause.reason in VENDORS_OWN
             new.standing = old.standing if goes_on else old.standing.freed()
             if goes_on:

@@ -37,7 +37,7 @@ def retry_after(response: Response) -> timedelta | None:
     if _SECONDS.fullmatch(written):
         return timedelta(seconds=min(max(float(written), 0.0), LONGEST_WAIT.total_seconds()))
     until = _date(written)
-    return None if until is None else _bounded(until, response.received_at, LONGEST_WAIT)
+    return None if until is None else _bounded(until, _written_at(response), LONGEST_WAIT)
 
 
 def used_up(response: Response) -> timedelta | None:
@@ -76,12 +76,19 @@ def _single(response: Response, prefix: str) -> timedelta | None:
         return None
     if not _SECONDS.fullmatch(reset):
         until = _date(reset)
-        return None if until is None else _bounded(until, response.received_at, LONGEST_HINT)
+        return None if until is None else _bounded(until, _written_at(response), LONGEST_HINT)
     number = float(reset)
     if number < _AN_INSTANT:
         return _seconds(number)
     number = number / 1000 if number >= _MILLISECONDS else number
-    return _seconds(number - response.received_at.timestamp())
+    return _seconds(number - _written_at(response).timestamp())
+
+
+def _written_at(response: Response) -> datetime:
+    """When it was answered, by the clock that its other instants are of; ours may be wrong by hours."""
+    written = response.headers.get("date", "")
+    said = _date(written) if len(written) <= _LONGEST_HEADER else None
+    return response.received_at if said is None else said
 
 
 def _windows(policies: str) -> dict[str, int]:

@@ -11,8 +11,12 @@ from alertbridge.incidents.state import Member
 from alertbridge.model import JSON, Event, instant
 
 
-def ended(members: Iterable[Member], *, said: str, now: datetime, new_id: Callable[[], str]) -> list[Event]:
-    """Events that resolve these alerts now, one for each source; `said` tells who says so, and why.
+def ended(
+    members: Iterable[Member], *, said: str, now: datetime, at: datetime, new_id: Callable[[], str]
+) -> list[Event]:
+    """Events that resolve these alerts, one for each source; `said` tells who says so, and why.
+
+    `at` is when they end, by a clock that can be compared with those of the sources.
 
     An alert is named by its fingerprint alone: labels are not stored, and it goes where it is known to fire.
     """
@@ -23,7 +27,7 @@ def ended(members: Iterable[Member], *, said: str, now: datetime, new_id: Callab
                 "status": "resolved",
                 "labels": {},
                 "startsAt": instant(member.starts_at),
-                "endsAt": instant(max(now, member.starts_at)),
+                "endsAt": instant(max(at, member.starts_at)),
                 "fingerprint": member.alert.fingerprint,
             }
         )

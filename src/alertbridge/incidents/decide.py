@@ -146,9 +146,8 @@ class _Draft:
             last = max(ended, known.ends_at) if known and known.ends_at else ended
             self._remember(alert, firing=False, starts_at=min(alert.starts_at, ended), ends_at=last)
         elif known and known.by_hand and not known.firing and known.starts_at <= ended and not alert.by_hand:
-            # The source says so itself now: what comes after this is weighed as ever.
-            last = max(ended, known.ends_at or ended)
-            self._remember(alert, firing=False, starts_at=known.starts_at, ends_at=last)
+            # The source says so itself now, by its own clock: what comes after this is weighed as ever.
+            self._remember(alert, firing=False, starts_at=known.starts_at, ends_at=ended)
         if leaving or known:
             self._judge(heard, effects, "older than the present episode" if firing else "already resolved")
             return

@@ -75,6 +75,7 @@ class Closing:
 
     async def _close(self, incident: str, reason: str, *, by: str) -> _Closing | None:
         now = self._clock.now()
+        at = now - self._clock.ahead()
 
         def work(connection: Connection) -> _Closing | None:
             found = ledger.find(connection, incident)
@@ -83,7 +84,8 @@ class Closing:
             if not found.open:
                 raise NotPossible("it is closed already")
             firing = ledger.firing_in(connection, incident)
-            events = by_hand.ended(firing, said=f"closed by {by}: {reason}", now=now, new_id=self._new_id)
+            said_by = f"closed by {by}: {reason}"
+            events = by_hand.ended(firing, said=said_by, now=now, at=at, new_id=self._new_id)
             for event in events:
                 inbox.conclude(connection, event)
             detail: dict[str, JSON] = {"reason": reason, "alerts": len(firing)}

@@ -65,6 +65,26 @@ def test_for_how_long_a_quota_is_used_up_is_read_from_every_family_of_headers(
     assert used_up(answer(headers)) == (None if seconds is None else seconds * SECOND)
 
 
+@pytest.mark.parametrize("wrong", [timedelta(days=1), -timedelta(days=1), timedelta(hours=1)])
+def test_a_date_is_read_by_the_clock_of_whoever_wrote_it(wrong: timedelta) -> None:
+    headers = {"date": "Mon, 22 Sep 2025 11:15:00 GMT", "retry-after": "Mon, 22 Sep 2025 11:16:00 GMT"}
+    resets = {
+        "x-ratelimit-remaining": "0",
+        "x-ratelimit-reset": str(EPOCH + 70),
+        "ratelimit-remaining": "0",
+        "ratelimit-reset": "Mon, 22 Sep 2025 11:15:50 GMT",
+    }
+    said = Response(429, {**headers, **resets}, b"", NOW + wrong)
+    assert retry_after(said) == 60 * SECOND
+    assert used_up(said) == 70 * SECOND
+
+
+@pytest.mark.parametrize("date", ["", "now", "0", "9" * 200, "Mon, 99 Sep 2025 11:15:00 GMT"])
+def test_without_a_readable_date_of_its_own_an_answer_was_written_when_it_came(date: str) -> None:
+    headers = {"date": date, "retry-after": "Mon, 22 Sep 2025 11:16:00 GMT"}
+    assert retry_after(answer(headers, 429)) == 60 * SECOND
+
+
 NAMES = st.sampled_from(
     [
         "retry-after",
