@@ -26,8 +26,8 @@ demo: $(VENV)/.run  ## the main job, end to end, in a temporary folder (ONCE=1 e
 run: $(VENV)/.run  ## serve with config/
 	$(BIN)/alertbridge serve --config config/alertbridge.yaml
 
-WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
-test: $(VENV)/.dev  ## all tests, in as many processes as there are processors (WORKERS=0 for one after the other)
+WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || echo 1))
+test: $(VENV)/.dev  ## all tests, in two processes for each processor, for they wait a lot (WORKERS=0: one after the other)
 	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts, documentation

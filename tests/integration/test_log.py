@@ -153,7 +153,7 @@ async def test_a_reader_that_stays_for_ever_costs_each_write_little(
     other = sqlite3.connect(write.store.path, isolation_level=None)
     other.execute("BEGIN")
     other.execute("SELECT count(*) FROM events").fetchall()
-    await write.run(200)
+    await write.run(100)
     other.close()
     write.report(record_property)
     assert write.slowest < 1

@@ -35,7 +35,8 @@ from tests.simulation.connection import Answer, ask
 from tests.simulation.destinations import Said, Sent, Vendor
 from tests.simulation.loop import Life, VirtualLoop, life_of_this_moment
 from tests.simulation.plan import Plan
-from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport, empty_database
+from tests.simulation.surroundings import NETWORK, InlineStore, LoopClock, SimulatedTransport
+from tests.support.database import empty_database
 
 SOURCE_TOKEN = "the-token-of-the-source"
 _DATABASE = "alertbridge.db"

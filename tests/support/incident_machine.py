@@ -39,10 +39,10 @@ from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store import engine, heartbeats, retention
-from alertbridge.store.migrate import migrate
 from alertbridge.store.schema import events
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
+from tests.support.database import new_database
 from tests.support.incident_model import Model, Said, Word
 from tests.support.inline import Crash, Disagreement, InlineStore, PlainRules, QuietChronicle, Table, at_once
 
@@ -230,12 +230,10 @@ class Machine:
         return [_said(row) for row in found]
 
     def _start(self) -> None:
-        self._engine = engine.writing_engine(self.path)
+        self._engine = engine.writing_engine(new_database(self.path))
         connection = self._engine.connect()
         connection.connection.cursor().execute("PRAGMA synchronous=OFF")
         self._store = InlineStore(connection)
-        with connection.begin():
-            migrate(connection)
         self._decider = Decider(
             store=cast("Store", self._store),
             bridge=self._bridge(),
