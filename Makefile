@@ -26,8 +26,9 @@ demo: $(VENV)/.run  ## the main job, end to end, in a temporary folder (ONCE=1 e
 run: $(VENV)/.run  ## serve with config/
 	$(BIN)/alertbridge serve --config config/alertbridge.yaml
 
-test: $(VENV)/.dev  ## all tests
-	$(BIN)/python -m pytest
+WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || echo 1))
+test: $(VENV)/.dev  ## all tests, in two processes for each processor, for they wait a lot (WORKERS=0: one after the other)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 check: $(VENV)/.dev  ## format, lint, types, import contracts, documentation
 	$(BIN)/ruff format --check .

@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from alertbridge.store.store import Store
+from tests.support.database import new_database
 from tests.support.payloads import FOLDER
 from tests.support.story import PER_ALERT, PER_GROUP, Story, like
 
@@ -28,7 +29,7 @@ NOTHING: list[str] = []
 
 @pytest_asyncio.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    opened = await Store.open(tmp_path / "alertbridge.db")
+    opened = await Store.open(new_database(tmp_path / "alertbridge.db"))
     writing = asyncio.create_task(opened.run())
     yield opened
     opened.stop()

@@ -8,6 +8,7 @@ import os
 import random
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -93,7 +94,7 @@ class Load:
 
 @pytest.mark.timeout(0 if KILLS > 50 else 900)
 async def test_nothing_acknowledged_is_lost_and_nothing_overtakes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(SEED)
     counts = ""
@@ -103,8 +104,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_overtakes(
             counts = await run_and_kill(daemon, simulation, chance)
         finally:
             daemon.end_if_running()
-    with capsys.disabled():
-        print(f"\n{KILLS} kills (SEED={SEED}): {counts}")
+    record_property("counts", f"{KILLS} kills (SEED={SEED}): {counts}")
 
 
 async def run_and_kill(daemon: Daemon, simulation: Simulation, chance: random.Random) -> str:

@@ -13,7 +13,7 @@ import random
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,7 +135,7 @@ def test_the_record_is_the_whole_truth(recording: Recording) -> None:
 
 
 async def test_whatever_a_power_cut_leaves_all_that_was_acknowledged_ends_right(
-    tmp_path: Path, recording: Recording, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, recording: Recording, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(SEED)
     when = moments(recording, CUTS, chance)
@@ -149,10 +149,10 @@ async def test_whatever_a_power_cut_leaves_all_that_was_acknowledged_ends_right(
             error.add_note(f"SEED={SEED}, image {number}, power cut before entry {moment}")
             raise
     acked = len(recording.acked_before(when[-1]))
-    with capsys.disabled():
-        print(
-            f"\n{CUTS} power cuts (SEED={SEED}): {torn} torn images, up to {acked} acknowledged events, none lost"
-        )
+    record_property(
+        "counts",
+        f"{CUTS} power cuts (SEED={SEED}): {torn} torn images, up to {acked} acknowledged events, none lost",
+    )
 
 
 async def live_on(

@@ -231,7 +231,7 @@ class Operator:
 
 @pytest.mark.timeout(0 if RELOADS > 50 else 300)
 async def test_no_alert_is_lost_doubled_or_decided_by_half_of_each_rule_set(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     chance = random.Random(SEED)
     async with Simulation(clock=SystemClock()) as simulation:
@@ -243,8 +243,7 @@ async def test_no_alert_is_lost_doubled_or_decided_by_half_of_each_rule_set(
             counts = await run_and_reload(daemon, simulation, operator, disk.hashes)
         finally:
             daemon.end_if_running()
-    with capsys.disabled():
-        print(f"\n{RELOADS} reloads (SEED={SEED}): {counts}")
+    record_property("counts", f"{RELOADS} reloads (SEED={SEED}): {counts}")
 
 
 async def run_and_reload(

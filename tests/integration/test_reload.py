@@ -25,6 +25,7 @@ from alertbridge.errors import ConfigurationError
 from alertbridge.simulate.server import Simulation
 from alertbridge.store import standings
 from alertbridge.store.stranded import Stranded
+from tests.support.database import new_database
 
 MAIN = """
 server: {listen: "127.0.0.1:0", drain_timeout: 1s}
@@ -57,6 +58,7 @@ class Bench:
         return load(self.folder / "alertbridge.yaml", environ={})
 
     async def start(self) -> None:
+        new_database(self.folder / "alertbridge.db")
         self.app = App(
             configuration=self.load(),
             clock=SystemClock(),

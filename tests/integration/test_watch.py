@@ -21,6 +21,7 @@ from alertbridge.config.load import Configuration, load
 from alertbridge.errors import ConfigurationError
 from alertbridge.operate import watch
 from alertbridge.simulate.server import Simulation
+from tests.support.database import new_database
 
 MAIN = """
 server: {listen: "127.0.0.1:0", drain_timeout: 1s, watch: true}
@@ -71,6 +72,8 @@ class Bench:
             raise
 
     async def start(self) -> None:
+        self.state.mkdir(exist_ok=True)
+        new_database(self.state / "alertbridge.db")
         self.app = App(
             configuration=self.load(),
             clock=Tickless(),

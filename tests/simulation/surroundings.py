@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine
@@ -20,7 +18,6 @@ from typing_extensions import override
 from alertbridge.deliver.transport import Transport
 from alertbridge.model import Ambiguous, Paused, Request, Response, Retry
 from alertbridge.store import engine
-from alertbridge.store.migrate import migrate
 from alertbridge.store.store import Store
 
 T = TypeVar("T")
@@ -85,18 +82,6 @@ class InlineStore(Store):
         if self._reader is not None:
             self._reader.dispose()
         await super().close()
-
-
-@cache
-def empty_database() -> bytes:
-    """The file of a database that has been migrated and holds nothing: making one takes as long as half a run."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "empty.db")
-        writing = engine.writing_engine(path)
-        with writing.connect() as connection, connection.begin():
-            migrate(connection)
-        writing.dispose()
-        return path.read_bytes()
 
 
 def reading(path: Path) -> Engine:

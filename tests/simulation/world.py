@@ -44,8 +44,8 @@ from tests.simulation.surroundings import (
     InlineStore,
     LoopClock,
     SimulatedTransport,
-    empty_database,
 )
+from tests.support.database import empty_database
 
 SOURCE_TOKEN = "the-token-of-the-source"
 _DATABASE = "alertbridge.db"

@@ -39,10 +39,10 @@ from alertbridge.rules.rule_set import RuleSet
 from alertbridge.rules.rulebook import Rulebook
 from alertbridge.sources.alertmanager import Alertmanager
 from alertbridge.store import engine, heartbeats, retention
-from alertbridge.store.migrate import migrate
 from alertbridge.store.schema import events
 from alertbridge.store.store import Store
 from tests.support.clock import ManualClock
+from tests.support.database import new_database
 from tests.support.incident_model import Model, Said, Word, of_the_unknown
 from tests.support.inline import Crash, Disagreement, InlineStore, PlainRules, QuietChronicle, Table, at_once
 
@@ -215,9 +215,7 @@ class Machine:
         down = ", ".join(f"'{name}'" for name in self.down)
         now = _microseconds(self.clock.now())
         chosen = f"state = 'pending' AND next_attempt_at <= {now} AND destination NOT IN ({down})"
-        announced = (
-            "EXISTS (SELECT 1 FROM deliveries a WHERE a.incident = deliveries.incident AND a.action = 'alarmed')"
-        )
+        announced = "EXISTS (SELECT 1 FROM deliveries a WHERE a.incident = deliveries.incident AND a.action = 'alarmed')"
         found = self.rows(f"SELECT *, {announced} AS announced FROM deliveries WHERE {chosen} ORDER BY seq")
         if found:
             with self._store.connection.begin():
@@ -233,12 +231,10 @@ class Machine:
         return [_said(row) for row in found]
 
     def _start(self) -> None:
-        self._engine = engine.writing_engine(self.path)
+        self._engine = engine.writing_engine(new_database(self.path))
         connection = self._engine.connect()
         connection.connection.cursor().execute("PRAGMA synchronous=OFF")
         self._store = InlineStore(connection)
-        with connection.begin():
-            migrate(connection)
         self._decider = Decider(
             store=cast("Store", self._store),
             bridge=self._bridge(),

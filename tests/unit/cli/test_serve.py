@@ -18,7 +18,7 @@ from alertbridge.config.load import load
     ("microseconds", "pid", "interval"),
     [
         ("60000000", "", timedelta(seconds=30)),
-        ("60000000", str(os.getpid()), timedelta(seconds=30)),
+        pytest.param("60000000", str(os.getpid()), timedelta(seconds=30), id="of this process"),
         ("60000000", "1", None),
         ("0", "", None),
         ("", "", None),
