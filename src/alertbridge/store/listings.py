@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, select
 from sqlalchemy.engine import Row
 
+from alertbridge.incidents.digest import RULE
 from alertbridge.model import JSON, AlertStatus, Severity, instant
 from alertbridge.store.census import ALIVE
 from alertbridge.store.schema import (
@@ -22,6 +23,7 @@ from alertbridge.store.schema import (
     attempts,
     audit,
     deliveries,
+    digests,
     doubts,
     events,
     incidents,
@@ -242,7 +244,26 @@ def _with_members(connection: Connection, rows: Sequence[Row[Any]]) -> list[Item
     )
     for member in connection.execute(query):
         alerts[member.incident].append(_member(member))
-    return [_incident(row, alerts[row.id]) for row in rows]
+    return [{**_incident(row, alerts[row.id]), **_digest(connection, row)} for row in rows]
+
+
+def _digest(connection: Connection, row: Row[Any]) -> Item:
+    """The last digest that an incident was folded into, if it was; what was folded into it, if it is one."""
+    into = select(func.max(digests.c.digest)).where(digests.c.incident == row.id)
+    folded = (
+        select(incidents.c.id, incidents.c.key, incidents.c.closed_at)
+        .join(digests, digests.c.incident == incidents.c.id)
+        .where(digests.c.digest == row.id)
+        .order_by(digests.c.incident)
+    )
+    stood_for = connection.execute(folded).all() if row.rule == RULE else []
+    return {
+        "digest": connection.scalar(into),
+        "folded": [
+            {"incident": one.id, "key": one.key, "state": "closed" if one.closed_at else "open"}
+            for one in stood_for
+        ],
+    }
 
 
 def _member(row: Row[Any]) -> Item:

@@ -1,0 +1,189 @@
+"""Digests: what a scarce budget does not reach is told as one, on a real database and against a plain Elven."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alertbridge.store.store import Store
+from tests.support.storm import DIGEST, Storm
+
+QUEUE = "{overflow: queue}"
+
+
+@pytest.fixture
+def storm(store: Store, tmp_path: Path) -> Storm:
+    return Storm(store, tmp_path)
+
+
+async def test_a_storm_of_low_alerts_is_told_as_one_and_ends_as_one(storm: Storm) -> None:
+    await storm.fire(*range(50))
+    await storm.fire(90, 91, severity="critical")
+    await storm.settle()
+    assert [said["severity"] for _, said in storm.elven.heard] == ["critical", "critical", "low", "low"]
+    (digest,) = storm.elven.digests
+    assert digest["title"] == "49 alerts of low severity"
+    assert digest["tags"] == [{"name": "digest", "value": "true"}]
+    await storm.resolve(*range(50), 90, 91)
+    await storm.settle()
+    assert storm.elven.open == {}
+    assert len(storm.elven.heard) == 8, "the members were never told of by themselves"
+
+
+async def test_without_the_setting_each_waits_its_turn(storm: Storm) -> None:
+    storm.load(QUEUE)
+    await storm.fire(*range(20))
+    await storm.settle()
+    assert sorted(storm.elven.open) == sorted(f"g{number}" for number in range(20))
+
+
+async def test_nothing_is_folded_as_long_as_no_more_wait_than_may(storm: Storm) -> None:
+    await storm.fire(*range(7))
+    await storm.settle()
+    assert storm.elven.digests == []
+    assert len(storm.elven.open) == 7
+
+
+async def test_more_joins_the_digest_that_is_not_said_yet_and_then_begins_another(storm: Storm) -> None:
+    await storm.fire(*range(30))
+    await storm.pass_by(1)
+    await storm.fire(*range(30, 50))
+    await storm.pass_by(10)
+    (first,) = storm.elven.digests
+    assert first["title"] == "45 alerts of low severity"
+    await storm.fire(*range(50, 70))
+    await storm.settle()
+    assert len(storm.elven.digests) == 2
+    assert first in storm.elven.digests, "what was said is not said in another way"
+
+
+async def test_it_is_over_when_the_last_of_its_members_is(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    await storm.resolve(*range(19))
+    await storm.settle()
+    assert len(storm.elven.digests) == 1
+    await storm.resolve(19)
+    await storm.settle()
+    assert storm.elven.open == {}
+    assert await storm.rows("SELECT id FROM incidents WHERE closed_at IS NULL") == []
+
+
+async def test_a_member_that_becomes_worse_is_told_by_itself_and_leaves_it(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    await storm.fire(100, severity="critical", group="g19")
+    await storm.settle()
+    assert storm.elven.open["g19"]["severity"] == "critical"
+    await storm.resolve(*range(19))
+    await storm.settle()
+    assert list(storm.elven.open) == ["g19"]
+    await storm.resolve(19, 100)
+    await storm.settle()
+    assert storm.elven.open == {}
+
+
+async def test_what_was_over_before_it_was_told_is_folded_too(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.resolve(*range(20))
+    await storm.settle()
+    assert storm.elven.open == {}
+    assert len(storm.elven.heard) == 8, "three alarms and a digest, and the end of each"
+
+
+async def test_a_digest_that_was_begun_ends_though_it_is_switched_off(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    storm.load(QUEUE)
+    await storm.resolve(*range(20))
+    await storm.settle()
+    assert storm.elven.open == {}
+
+
+async def test_a_key_where_something_may_be_open_is_not_folded(storm: Storm) -> None:
+    storm.elven.answer = "late"
+    await storm.fire(1)
+    await storm.pass_by(1)
+    await storm.resolve(1)
+    storm.elven.answer = "ok"
+    await storm.fire(*range(2, 30))
+    await storm.fire(1)
+    await storm.settle()
+    assert "g1" in storm.elven.open
+
+
+async def test_the_trace_leads_from_a_member_to_its_digest_and_back(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    (folded,) = await storm.rows("SELECT last_error, incident FROM deliveries WHERE key = 'g19'")
+    digest = str(folded[0]).rpartition(" ")[2]
+    listed = await storm.rows(f"SELECT incident FROM digests WHERE digest = '{digest}'")
+    assert folded[1] in {one for (one,) in listed}
+    assert len(listed) == 17
+
+
+STEP = st.one_of(
+    st.tuples(st.just("fire"), st.integers(0, 30), st.integers(1, 25)),
+    st.tuples(st.just("worse"), st.integers(0, 30), st.just(0)),
+    st.tuples(st.just("resolve"), st.integers(0, 30), st.integers(1, 40)),
+    st.tuples(st.just("wait"), st.integers(1, 25), st.just(0)),
+    st.tuples(
+        st.sampled_from(["ok", "refused", "lost", "late", "crash", "off", "on"]), st.just(0), st.just(0)
+    ),
+)
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(st.lists(STEP, min_size=3, max_size=14), st.booleans())
+async def test_whatever_happens_the_truth_is_told_within_the_budget(
+    store: Store,
+    tmp_path: Path,
+    steps: list[tuple[str, int, int]],
+    collapse: bool,  # noqa: FBT001 - given by hypothesis
+) -> None:
+    for table in ("digests", "attempts", "deliveries", "members", "incidents", "alerts", "doubts", "events"):
+        await store.write(lambda connection, name=table: connection.exec_driver_sql(f"DELETE FROM {name}"))
+    storm = Storm(store, tmp_path, DIGEST.replace("}", ", collapse: true}") if collapse else DIGEST)
+    for step in steps:
+        await live(storm, *step)
+        await storm.check_represented()
+    await storm.settle()
+    await storm.check_folded()
+    groups = {group for group, _ in storm.firing.values()}
+    assert [group for group in groups if not storm.elven.knows(group)] == []
+    ghosts = {key for key in storm.elven.open if not key.startswith("alertbridge/")} - groups
+    assert ghosts == set()
+    for said in storm.elven.digests:
+        assert any(f"({group})" in said["description"] for group in groups), "nothing of it fires"
+    await storm.resolve(*storm.firing)
+    await storm.settle()
+    assert storm.elven.open == {}
+    assert await storm.rows("SELECT id FROM incidents WHERE closed_at IS NULL") == []
+    storm.check_budget()
+
+
+async def live(storm: Storm, step: str, first: int, number: int) -> None:
+    """One step of a random life."""
+    match step:
+        case "fire":
+            await storm.fire(*(n for n in range(first, first + number) if n not in storm.firing))
+        case "worse":
+            if first + 1000 not in storm.firing:
+                await storm.fire(first + 1000, severity="critical", group=f"g{first}")
+        case "resolve":
+            await storm.resolve(*[n for n in storm.firing if first <= n % 1000 < first + number])
+        case "wait":
+            await storm.pass_by(first)
+        case "crash":
+            await storm.crash()
+        case "off" | "on":
+            storm.load(QUEUE if step == "off" else storm.overflow)
+        case _:
+            storm.elven.answer = step
