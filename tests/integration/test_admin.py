@@ -202,6 +202,8 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "speaker": {"source": "prod", "fingerprint": "f1"},
         },
         "alerts": alerts,
+        "digest": None,
+        "folded": [],
     }
     assert await desk.get("incidents/i01") == shown
     assert await desk.get("incidents") == {"items": [shown], "next": None}

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alertbridge.operate.pruner import Pruner
+from alertbridge.store import ledger, listings
 from alertbridge.store.store import Store
+from alertbridge.store.trace import trace
 from tests.support.storm import DIGEST, Storm
 
+MONTH = timedelta(days=30)
 QUEUE = "{overflow: queue}"
 
 
@@ -104,25 +110,94 @@ async def test_a_digest_that_was_begun_ends_though_it_is_switched_off(storm: Sto
 
 
 async def test_a_key_where_something_may_be_open_is_not_folded(storm: Storm) -> None:
-    storm.elven.answer = "late"
+    storm.elven.answer = "lost"
+    await storm.fire(1)
+    await storm.pass_by(1)
+    storm.elven.answer = "ok"
+    await storm.resolve(1)
+    await storm.pass_by(35)
+    assert storm.elven.heard[-1][1]["action"] == "resolved"
+    await storm.fire(*range(2, 30))
+    await storm.fire(1)
+    await storm.settle()
+    assert len(storm.elven.digests) == 1
+    assert "g1" in storm.elven.open, "it takes the place of the repetition, and has to be said"
+
+
+async def test_what_was_told_before_is_not_folded_when_it_opens_again(storm: Storm) -> None:
+    storm.reopen_window = "1h"
+    storm.load(DIGEST)
     await storm.fire(1)
     await storm.pass_by(1)
     await storm.resolve(1)
-    storm.elven.answer = "ok"
+    await storm.pass_by(10)
     await storm.fire(*range(2, 30))
     await storm.fire(1)
     await storm.settle()
     assert "g1" in storm.elven.open
 
 
+async def test_where_an_end_was_given_up_the_next_incident_is_told_by_itself(storm: Storm) -> None:
+    await storm.fire(1)
+    await storm.pass_by(10)
+    await storm.resolve(1)
+    give_up = "UPDATE deliveries SET state = 'discarded' WHERE action = 'resolved'"
+    await storm.store.write(lambda connection: connection.exec_driver_sql(give_up))
+    await storm.fire(*range(2, 30))
+    await storm.fire(1)
+    await storm.settle()
+    assert await storm.rows("SELECT id FROM deliveries WHERE key = 'g1' AND last_error LIKE '%folded%'") == []
+
+
+async def test_the_text_of_a_digest_keeps_to_the_room_there_is(storm: Storm) -> None:
+    await storm.fire(*range(400))
+    await storm.settle()
+    (digest,) = storm.elven.digests
+    assert digest["title"] == "397 alerts of low severity"
+    lines = digest["description"].splitlines()
+    assert len(digest["description"]) <= 4000
+    assert lines[-1] == f"and {397 - (len(lines) - 2)} more"
+
+
+async def test_closing_a_digest_by_hand_ends_what_it_stands_for(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    key = storm.elven.digests[0]["external_aggregate_key"]
+    ((digest,),) = await storm.rows(f"SELECT id FROM incidents WHERE key = '{key}'")
+    firing = await storm.store.read(lambda connection: ledger.firing_in(connection, digest))
+    assert sorted(member.alert.fingerprint for member in firing) == sorted(f"f{n}" for n in range(3, 20))
+
+
+async def test_a_digest_and_what_it_stands_for_are_kept_as_long_as_any_of_them_is_open(storm: Storm) -> None:
+    await storm.fire(*range(20))
+    await storm.settle()
+    await storm.resolve(*range(19))
+    await storm.settle()
+    storm.clock.advance(timedelta(days=31))
+    pruner = Pruner(store=storm.store, events=MONTH, deliveries=MONTH, clock=storm.clock, window=timedelta(0))
+    await pruner.run_once()
+    assert await storm.rows("SELECT count(*) FROM digests") == [(17,)]
+    await storm.resolve(19)
+    await storm.settle()
+    storm.clock.advance(timedelta(days=31))
+    await pruner.run_once()
+    await pruner.run_once()
+    assert await storm.rows("SELECT id FROM incidents") == []
+    assert await storm.rows("SELECT * FROM digests") == []
+
+
 async def test_the_trace_leads_from_a_member_to_its_digest_and_back(storm: Storm) -> None:
     await storm.fire(*range(20))
     await storm.settle()
-    (folded,) = await storm.rows("SELECT last_error, incident FROM deliveries WHERE key = 'g19'")
-    digest = str(folded[0]).rpartition(" ")[2]
-    listed = await storm.rows(f"SELECT incident FROM digests WHERE digest = '{digest}'")
-    assert folded[1] in {one for (one,) in listed}
-    assert len(listed) == 17
+    told = await storm.store.read(lambda connection: trace(connection, "g19"))
+    assert told is not None
+    story = json.loads(json.dumps(told))
+    (member,), (alarm,) = story["incidents"], [one for one in story["story"] if one["what"] == "said"]
+    assert alarm["last_error"] == f"superseded: folded into digest {member['digest']}"
+    found = await storm.store.read(lambda connection: listings.find_incident(connection, member["digest"]))
+    digest = json.loads(json.dumps(found))
+    assert {"incident": member["id"], "key": "g19", "state": "open"} in digest["folded"]
+    assert len(digest["folded"]) == 17
 
 
 STEP = st.one_of(

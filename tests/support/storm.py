@@ -26,6 +26,7 @@ from tests.support.configuration import configure
 from tests.support.house import Ward
 
 REQUESTS, PER = 3, timedelta(seconds=10)
+LANDING = timedelta(seconds=20)
 MAIN = """
 server: {listen: "127.0.0.1:0"}
 storage: {url: "sqlite:///alertbridge.db"}
@@ -40,6 +41,7 @@ destinations:
 rules:
   - name: everything
     key: "{{ labels.group }}"
+    reopen_window: 0s
     send: [elven]
 """
 DIGEST = "{overflow: digest, digest_after: 4}"
@@ -47,24 +49,40 @@ DIGEST = "{overflow: digest, digest_after: 4}"
 
 @dataclass
 class Elven:
-    """What it believes of every key: the last body that said `alarmed`, as long as no `resolved` came."""
+    """What it believes of every key: the last body that said `alarmed`, as long as no `resolved` came.
+
+    `answer` is `ok`, `refused`, `lost` (no answer; it arrives 20 seconds later) or `late` (no answer, but it has arrived).
+    """
 
     clock: ManualClock
     heard: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
     open: dict[str, dict[str, Any]] = field(default_factory=dict)
     answer: str = "ok"
+    under_way: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def take(self, body: bytes) -> Response | Retry | Ambiguous:
         said = json.loads(body)
         self.heard.append((self.clock.now(), said))
         if self.answer == "refused":
             return Response(503, {}, b"", self.clock.now())
-        if self.answer != "lost":
-            key = said["external_aggregate_key"]
-            self.open.pop(key, None)
-            if said["action"] == "alarmed":
-                self.open[key] = said
+        if self.answer == "lost":
+            self.under_way.append((self.clock.now() + LANDING, said))
+        else:
+            self._believe(said)
         return Response(202, {}, b"", self.clock.now()) if self.answer == "ok" else Ambiguous("no answer")
+
+    def land(self) -> None:
+        """Take what was lost, and arrives by now."""
+        arrived = [said for due, said in self.under_way if due <= self.clock.now()]
+        self.under_way = [one for one in self.under_way if one[0] > self.clock.now()]
+        for said in arrived:
+            self._believe(said)
+
+    def _believe(self, said: dict[str, Any]) -> None:
+        key = said["external_aggregate_key"]
+        self.open.pop(key, None)
+        if said["action"] == "alarmed":
+            self.open[key] = said
 
     @property
     def digests(self) -> list[dict[str, Any]]:
@@ -83,6 +101,7 @@ class Storm:
     store: Store
     folder: Path
     overflow: str = DIGEST
+    reopen_window: str = "0s"
 
     def __post_init__(self) -> None:
         self.clock = ManualClock()
@@ -97,6 +116,7 @@ class Storm:
         """Begin anew, as after a restart, with this said of the destination."""
         settings = overflow.strip("{}").replace(", ", "\n    ")
         main = MAIN.replace("OVERFLOW", settings)
+        main = main.replace("reopen_window: 0s", f"reopen_window: {self.reopen_window}")
         self.ward.use("", main)
         self.courier = self._courier(configure(self.folder, "", main).settings)
 
@@ -156,13 +176,15 @@ class Storm:
             await self.courier.run_once()
             look()
             self.clock.advance(timedelta(seconds=1))
+            self.elven.land()
 
     async def settle(self) -> None:
         """Until nothing waits any more."""
         self.elven.answer = "ok"
         for _ in range(3000):
             await self.pass_by(1)
-            if not await self.rows("SELECT id FROM deliveries WHERE state IN ('pending', 'sending')"):
+            waiting = await self.rows("SELECT id FROM deliveries WHERE state IN ('pending', 'sending')")
+            if not waiting and not self.elven.under_way:
                 return
         raise AssertionError(
             await self.rows("SELECT * FROM deliveries WHERE state IN ('pending', 'sending')")

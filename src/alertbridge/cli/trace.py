@@ -80,7 +80,8 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
     yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
-    yield f"    incident {incident['id']}, {len(firing)} of {len(incident['alerts'])} alerts firing"
+    alerts = "" if incident["folded"] else f", {len(firing)} of {len(incident['alerts'])} alerts firing"
+    yield f"    incident {incident['id']}{alerts}"
     if incident["digest"]:
         yield f"    folded into digest {incident['digest']}"
     yield from _folded(incident["folded"])

@@ -128,6 +128,12 @@ def _not_elvens_own(value: dict[str, Scalar]) -> dict[str, Scalar]:
     return value
 
 
+def _not_critical(value: Severity) -> Severity:
+    if value is Severity.CRITICAL:
+        raise refused("what is critical is never told in a digest", "write high at most")
+    return value
+
+
 Overflow = Annotated[
     Literal["queue", "digest"], BeforeValidator(one_of({word: word for word in ("queue", "digest")}))
 ]
@@ -170,7 +176,7 @@ class ElvenSettings(_CommonSettings):
         description="With `overflow: digest`: how many messages may wait beyond those that the rate limit allows at once.",
         examples=[20],
     )
-    digest_severity: Level = Field(
+    digest_severity: Annotated[Level, AfterValidator(_not_critical)] = Field(
         Severity.LOW,
         description="With `overflow: digest`: the highest severity that is told together; not critical.",
         examples=["low"],
@@ -182,10 +188,6 @@ class ElvenSettings(_CommonSettings):
             problem = "`overflow: digest` without a rate_limit: nothing is ever beyond it"
             raise refused(
                 problem, "add for example `rate_limit: {requests: 60, per: 5m}`, or remove overflow"
-            )
-        if self.digest_severity is Severity.CRITICAL:
-            raise refused(
-                "what is critical is never told in a digest", "write a digest_severity below critical"
             )
         return self
 

@@ -40,7 +40,6 @@ class Opening:
     delivery: str
     incident: str
     key: str
-    severity: Severity
     rank: datetime
     received_at: datetime
     told_by: str | None = None
@@ -55,14 +54,14 @@ def fold(
     overflow: Overflow,
     joinable: bool,
 ) -> tuple[Opening, ...]:
-    """Which of `openings` are not told by themselves: those of low severity that the budget does not reach.
+    """Which of `openings`, those of low severity, are not told by themselves: those that the budget does not reach.
 
-    `waiting` messages are there, of which `allowed` may go now; `first` are the deliveries that go first. None as long as no more than
-    `after` wait beyond the budget. One alone makes no digest; it joins one that is `joinable`.
+    `waiting` messages are there, of which `allowed` may go now; `first` are the deliveries that go first. None as long
+    as no more than `after` wait beyond the budget. One alone makes no digest; it joins one that is `joinable`.
     """
     if waiting <= allowed + overflow.after:
         return ()
-    beyond = [one for one in openings if one.severity <= overflow.highest and one.delivery not in first]
+    beyond = [one for one in openings if one.delivery not in first]
     fresh = sum(1 for one in beyond if one.told_by is None)
     if fresh < _FEWEST and not joinable:
         return tuple(one for one in beyond if one.told_by is not None)

@@ -91,7 +91,6 @@ def openings(connection: Connection, destination: str, *, highest: Severity) -> 
             deliveries.c.id,
             deliveries.c.incident,
             deliveries.c.key,
-            deliveries.c.severity,
             deliveries.c.rank,
             deliveries.c.received_at,
             _TOLD_BY.label("told_by"),
@@ -118,10 +117,7 @@ def openings(connection: Connection, destination: str, *, highest: Severity) -> 
         .order_by(deliveries.c.rank, deliveries.c.seq)
         .limit(_MOST)
     )
-    return [
-        Opening(row.id, row.incident, row.key, Severity(row.severity), row.rank, row.received_at, row.told_by)
-        for row in rows
-    ]
+    return [Opening(row.id, row.incident, row.key, row.rank, row.received_at, row.told_by) for row in rows]
 
 
 def joinable(connection: Connection, destination: str) -> str | None:
