@@ -101,7 +101,7 @@ def list_incidents(connection: Connection, wanted: Wanted) -> Page:
 
 def find_incident(connection: Connection, identifier: str) -> Item | None:
     """One incident."""
-    rows = connection.execute(select(incidents).where(incidents.c.id == identifier)).all()
+    rows = connection.execute(select(incidents, _DIGEST).where(incidents.c.id == identifier)).all()
     return next(iter(_with_members(connection, rows)), None)
 
 
@@ -152,6 +152,11 @@ _EVENT = (
     func.length(events.c.body).label("size"),
 )
 
+# The last digest that an incident was folded into.
+_DIGEST = (
+    select(func.max(digests.c.digest)).where(digests.c.incident == incidents.c.id).scalar_subquery()
+).label("digest")
+
 
 def _events_wanted(wanted: Wanted) -> Select[Any]:
     size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0)
@@ -167,7 +172,7 @@ def _events_wanted(wanted: Wanted) -> Select[Any]:
 
 
 def _incidents_wanted(wanted: Wanted) -> Select[Any]:
-    query = select(incidents).where(
+    query = select(incidents, _DIGEST).where(
         *_equal(incidents.c, {"destination": wanted.destination, "key": wanted.key})
     )
     member = {"source": wanted.source, "fingerprint": wanted.fingerprint}
@@ -244,26 +249,25 @@ def _with_members(connection: Connection, rows: Sequence[Row[Any]]) -> list[Item
     )
     for member in connection.execute(query):
         alerts[member.incident].append(_member(member))
-    return [{**_incident(row, alerts[row.id]), **_digest(connection, row)} for row in rows]
+    folded = _folded(connection, [row.id for row in rows if row.rule == RULE])
+    return [{**_incident(row, alerts[row.id]), "folded": folded.get(row.id, [])} for row in rows]
 
 
-def _digest(connection: Connection, row: Row[Any]) -> Item:
-    """The last digest that an incident was folded into, if it was; what was folded into it, if it is one."""
-    into = select(func.max(digests.c.digest)).where(digests.c.incident == row.id)
-    folded = (
-        select(incidents.c.id, incidents.c.key, incidents.c.closed_at)
-        .join(digests, digests.c.incident == incidents.c.id)
-        .where(digests.c.digest == row.id)
-        .order_by(digests.c.incident)
+def _folded(connection: Connection, asked: Sequence[str]) -> Mapping[str, list[JSON]]:
+    """What each of these digests stands for."""
+    found: dict[str, list[JSON]] = defaultdict(list)
+    if not asked:
+        return found
+    query = (
+        select(digests.c.digest, incidents.c.id, incidents.c.key, incidents.c.closed_at)
+        .join(incidents, digests.c.incident == incidents.c.id)
+        .where(digests.c.digest.in_(asked))
+        .order_by(digests.c.digest, digests.c.incident)
     )
-    stood_for = connection.execute(folded).all() if row.rule == RULE else []
-    return {
-        "digest": connection.scalar(into),
-        "folded": [
-            {"incident": one.id, "key": one.key, "state": "closed" if one.closed_at else "open"}
-            for one in stood_for
-        ],
-    }
+    for row in connection.execute(query):
+        state = "closed" if row.closed_at else "open"
+        found[row.digest].append({"incident": row.id, "key": row.key, "state": state})
+    return found
 
 
 def _member(row: Row[Any]) -> Item:
@@ -298,6 +302,7 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
         "service": row.service,
         "inferred": row.inferred,
         "content": row.content,
+        "digest": row.digest,
         "alerts": alerts,
     }
 
