@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from alertbridge.operate.pruner import Pruner
 from alertbridge.store import ledger, listings
 from alertbridge.store.store import Store
 from alertbridge.store.trace import trace
+from tests.support import old_rows
 from tests.support.storm import DIGEST, Storm
 
 MONTH = timedelta(days=30)
@@ -54,6 +55,15 @@ async def test_nothing_is_folded_as_long_as_no_more_wait_than_may(storm: Storm) 
     assert len(storm.elven.open) == 7
 
 
+async def test_what_is_severe_is_told_by_itself_however_much_waits(storm: Storm) -> None:
+    await storm.fire(*range(20), severity="moderate")
+    await storm.fire(*range(20, 30))
+    await storm.settle()
+    (digest,) = storm.elven.digests
+    assert digest["title"] == "10 alerts of low severity"
+    assert {f"g{number}" for number in range(20)} <= storm.elven.open.keys()
+
+
 async def test_more_joins_the_digest_that_is_not_said_yet_and_then_begins_another(storm: Storm) -> None:
     await storm.fire(*range(30))
     await storm.pass_by(1)
@@ -65,6 +75,50 @@ async def test_more_joins_the_digest_that_is_not_said_yet_and_then_begins_anothe
     await storm.settle()
     assert len(storm.elven.digests) == 2
     assert first in storm.elven.digests, "what was said is not said in another way"
+
+
+async def test_what_may_have_arrived_is_joined_by_nothing(storm: Storm) -> None:
+    await storm.fire(*range(30))
+    await storm.pass_by(1)
+    storm.elven.answer = "late"
+    await storm.pass_by(10)
+    (first,) = storm.elven.digests
+    await storm.fire(*range(30, 60))
+    await storm.settle()
+    assert len(storm.elven.digests) == 2
+    assert first in storm.elven.digests
+
+
+async def test_a_digest_takes_the_turn_of_the_first_that_it_stands_for(storm: Storm) -> None:
+    await storm.fire(*range(10))
+    storm.clock.advance(timedelta(minutes=1))
+    await storm.pass_by(1)
+    ((turn, first),) = await storm.rows(
+        "SELECT (SELECT rank FROM deliveries WHERE key LIKE 'alertbridge/%'), min(rank) FROM deliveries "
+        "WHERE last_error LIKE '%folded%'"
+    )
+    assert turn == first
+
+
+async def test_what_is_new_of_a_member_that_nobody_has_time_for_stays_in_its_digest(storm: Storm) -> None:
+    await storm.fire(*range(20), severity="informational")
+    await storm.settle()
+    await storm.fire(100, severity="low", group="g19")
+    await storm.fire(*range(50, 80), severity="low")
+    await storm.pass_by(1)
+    (first, _) = await storm.rows("SELECT id FROM incidents WHERE rule = 'alertbridge/digest' ORDER BY id")
+    (note,) = await storm.rows(
+        "SELECT last_error FROM deliveries WHERE key = 'g19' ORDER BY seq DESC LIMIT 1"
+    )
+    assert note == (f"superseded: folded into digest {first[0]}",)
+    assert (
+        len(
+            await storm.rows(
+                "SELECT * FROM digests WHERE incident IN (SELECT id FROM incidents WHERE key = 'g19')"
+            )
+        )
+        == 1
+    )
 
 
 async def test_it_is_over_when_the_last_of_its_members_is(storm: Storm) -> None:
@@ -267,3 +321,44 @@ async def live(storm: Storm, step: str, first: int, number: int) -> None:
             storm.load(QUEUE if step == "off" else storm.overflow)
         case _:
             storm.elven.answer = step
+
+
+async def test_no_step_of_a_digest_reads_a_history_or_sorts_a_queue(storm: Storm) -> None:
+    """Every statement from the fold to the end is asked how it is answered, beside much that is done with."""
+
+    def fill(connection: Connection) -> None:
+        old_rows.fill(connection, 3000)
+        connection.exec_driver_sql("ANALYZE")
+
+    await storm.store.write(fill)
+    statements: dict[str, tuple[object, ...]] = {}
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
+        if "digest" in statement and isinstance(parameters, tuple) and not statement.startswith("INSERT"):
+            statements[statement] = parameters
+
+    engine = storm.store._writer._engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        await storm.fire(*range(20))
+        await storm.settle()
+        await storm.resolve(*range(20))
+        await storm.settle()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+    def explain(connection: Connection) -> dict[str, list[str]]:
+        return {
+            statement: [
+                row.detail
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+            for statement, parameters in statements.items()
+        }
+
+    plans = await storm.store.read(explain)
+    assert len(plans) >= 4, "what may be folded, what may be joined, what is over, and its members"
+    for statement, steps in plans.items():
+        for step in steps:
+            assert not step.startswith("SCAN") or step == "SCAN CONSTANT ROW", (statement, steps)
+            assert "TEMP B-TREE" not in step, (statement, steps)

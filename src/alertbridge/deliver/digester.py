@@ -50,17 +50,13 @@ class Digester:
         name, overflow = self._destination.name, self._overflow
         if overflow is None:
             return None
-        enough = allowed + overflow.after + 1
-        waiting = digests.waiting(connection, name, most=enough)
-        if waiting < enough:
+        bearable = overflow.bearable(allowed)
+        if digests.waiting(connection, name, most=bearable + 1) <= bearable:
             return None
         into = digests.joinable(connection, name)
         chosen = fold(
             digests.openings(connection, name, highest=overflow.highest),
-            waiting=waiting,
-            allowed=allowed,
             first=frozenset(dispatch.first_in_line(connection, name, allowed)),
-            overflow=overflow,
             joinable=into is not None,
         )
         for told_by in {one.told_by for one in chosen if one.told_by is not None}:

@@ -53,14 +53,23 @@ class Report:
         """Alarms were folded into a digest, and digests are over."""
         if folded is not None:
             self._metrics.digested.labels(self._destination).inc(folded.number)
-            digest = folded.digest
-            self._log.info(
-                "digest.opened" if folded.new else "digest.joined",
-                incident=digest.id,
-                key=digest.key,
-                severity=digest.severity.word,
-                folded=folded.number,
-            )
+            digest, severity = folded.digest, folded.digest.severity.word
+            if folded.new:
+                self._log.info(
+                    "digest.opened",
+                    incident=digest.id,
+                    key=digest.key,
+                    severity=severity,
+                    folded=folded.number,
+                )
+            else:
+                self._log.info(
+                    "digest.joined",
+                    incident=digest.id,
+                    key=digest.key,
+                    severity=severity,
+                    folded=folded.number,
+                )
         for digest in ended:
             self._log.info("digest.closed", incident=digest.id, key=digest.key)
 

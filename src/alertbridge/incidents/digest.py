@@ -32,6 +32,10 @@ class Overflow:
     highest: Severity
     room: int
 
+    def bearable(self, allowed: int) -> int:
+        """How many messages may wait, where `allowed` may go at once, before anything is folded."""
+        return allowed + self.after
+
 
 @dataclass(frozen=True, slots=True)
 class Opening:
@@ -45,22 +49,11 @@ class Opening:
     told_by: str | None = None
 
 
-def fold(
-    openings: Sequence[Opening],
-    *,
-    waiting: int,
-    allowed: int,
-    first: Collection[str],
-    overflow: Overflow,
-    joinable: bool,
-) -> tuple[Opening, ...]:
-    """Which of `openings`, those of low severity, are not told by themselves: those that the budget does not reach.
+def fold(openings: Sequence[Opening], *, first: Collection[str], joinable: bool) -> tuple[Opening, ...]:
+    """Which of `openings` are not told by themselves, where too much waits: all but the deliveries that go `first`.
 
-    `waiting` messages are there, of which `allowed` may go now; `first` are the deliveries that go first. None as long
-    as no more than `after` wait beyond the budget. One alone makes no digest; it joins one that is `joinable`.
+    One alone makes no digest; it joins one that is `joinable`.
     """
-    if waiting <= allowed + overflow.after:
-        return ()
     beyond = [one for one in openings if one.delivery not in first]
     fresh = sum(1 for one in beyond if one.told_by is None)
     if fresh < _FEWEST and not joinable:

@@ -7,13 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from alertbridge.incidents.digest import Opening, Overflow, closed, fold, opened
+from alertbridge.incidents.digest import Opening, closed, fold, opened
 from alertbridge.incidents.state import Incident
 from alertbridge.model import Content, Reporting, Severity
 from tests.support.clock import NOON
 
 MINUTE = timedelta(minutes=1)
-OVERFLOW = Overflow(after=3, highest=Severity.LOW, room=4000)
 
 
 def openings(number: int, *, told_by: str | None = None) -> list[Opening]:
@@ -36,33 +35,17 @@ def incident(number: int, *, severity: Severity = Severity.LOW, title: str = "sl
 
 
 @pytest.mark.parametrize(
-    ("waiting", "allowed", "first", "joinable", "folded"),
-    [
-        (5, 2, "", False, ""),
-        (6, 2, "", False, "0123"),
-        (6, 2, "01", False, "23"),
-        (6, 2, "012", False, ""),
-        (6, 2, "012", True, "3"),
-        (6, 3, "", True, ""),
-    ],
-    ids=["few", "more", "what goes first stays", "one is no digest", "one joins", "the budget reaches them"],
+    ("first", "joinable", "folded"),
+    [("", False, "0123"), ("01", False, "23"), ("012", False, ""), ("012", True, "3"), ("0123", True, "")],
+    ids=["all", "what goes first stays", "one is no digest", "one joins", "the budget reaches them"],
 )
-def test_what_is_beyond_the_budget_is_folded_when_too_much_is(
-    *, waiting: int, allowed: int, first: str, joinable: bool, folded: str
-) -> None:
-    chosen = fold(
-        openings(4),
-        waiting=waiting,
-        allowed=allowed,
-        first={f"d{n}" for n in first},
-        overflow=OVERFLOW,
-        joinable=joinable,
-    )
+def test_what_is_beyond_the_budget_is_folded(*, first: str, joinable: bool, folded: str) -> None:
+    chosen = fold(openings(4), first={f"d{n}" for n in first}, joinable=joinable)
     assert "".join(one.delivery[1:] for one in chosen) == folded
 
 
 def test_what_a_digest_stands_for_already_needs_no_other() -> None:
-    chosen = fold(openings(1, told_by="d"), waiting=9, allowed=0, first=(), overflow=OVERFLOW, joinable=False)
+    chosen = fold(openings(1, told_by="d"), first=(), joinable=False)
     assert [one.told_by for one in chosen] == ["d"]
 
 
