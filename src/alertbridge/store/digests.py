@@ -26,7 +26,7 @@ from alertbridge.store.schema import (
     incidents,
 )
 
-_MOST = 5000  # openings that are folded at once
+_MOST = 1000  # openings that are folded at once: nothing else is written meanwhile
 _AFTER_PREFIX = KEY_PREFIX[:-1] + chr(ord(KEY_PREFIX[-1]) + 1)
 _PENDING = among(deliveries.c.state, DeliveryState.PENDING)
 _digest = incidents.alias("digest")
