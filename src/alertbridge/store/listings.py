@@ -10,12 +10,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.engine import Row
 
-from alertbridge.incidents.digest import RULE
 from alertbridge.model import JSON, AlertStatus, Severity, instant
 from alertbridge.store.census import ALIVE
 from alertbridge.store.schema import (
@@ -101,7 +101,7 @@ def list_incidents(connection: Connection, wanted: Wanted) -> Page:
 
 def find_incident(connection: Connection, identifier: str) -> Item | None:
     """One incident."""
-    rows = connection.execute(select(incidents, _DIGEST).where(incidents.c.id == identifier)).all()
+    rows = connection.execute(select(incidents).where(incidents.c.id == identifier)).all()
     return next(iter(_with_members(connection, rows)), None)
 
 
@@ -152,11 +152,6 @@ _EVENT = (
     func.length(events.c.body).label("size"),
 )
 
-# The last digest that an incident was folded into.
-_DIGEST = (
-    select(func.max(digests.c.digest)).where(digests.c.incident == incidents.c.id).scalar_subquery()
-).label("digest")
-
 
 def _events_wanted(wanted: Wanted) -> Select[Any]:
     size = func.coalesce(func.length(cast(events.c.alerts, Text)), 0)
@@ -172,7 +167,7 @@ def _events_wanted(wanted: Wanted) -> Select[Any]:
 
 
 def _incidents_wanted(wanted: Wanted) -> Select[Any]:
-    query = select(incidents, _DIGEST).where(
+    query = select(incidents).where(
         *_equal(incidents.c, {"destination": wanted.destination, "key": wanted.key})
     )
     member = {"source": wanted.source, "fingerprint": wanted.fingerprint}
@@ -249,25 +244,27 @@ def _with_members(connection: Connection, rows: Sequence[Row[Any]]) -> list[Item
     )
     for member in connection.execute(query):
         alerts[member.incident].append(_member(member))
-    folded = _folded(connection, [row.id for row in rows if row.rule == RULE])
-    return [{**_incident(row, alerts[row.id]), "folded": folded.get(row.id, [])} for row in rows]
+    last, folded = _digests(connection, [row.id for row in rows])
+    return [
+        {**_incident(row, alerts[row.id]), "digest": last.get(row.id), "folded": folded.get(row.id, [])}
+        for row in rows
+    ]
 
 
-def _folded(connection: Connection, asked: Sequence[str]) -> Mapping[str, list[JSON]]:
-    """What each of these digests stands for."""
-    found: dict[str, list[JSON]] = defaultdict(list)
-    if not asked:
-        return found
+def _digests(connection: Connection, asked: Sequence[str]) -> tuple[dict[str, str], dict[str, list[JSON]]]:
+    """The last digest that each of these incidents was folded into; and what those that are digests stand for."""
+    last: dict[str, str] = {}
+    folded: dict[str, list[JSON]] = defaultdict(list)
     query = (
         select(digests.c.digest, incidents.c.id, incidents.c.key, incidents.c.closed_at)
         .join(incidents, digests.c.incident == incidents.c.id)
-        .where(digests.c.digest.in_(asked))
-        .order_by(digests.c.digest, digests.c.incident)
+        .where(or_(digests.c.digest.in_(asked), digests.c.incident.in_(asked)))
     )
-    for row in connection.execute(query):
+    for row in sorted(connection.execute(query), key=attrgetter("digest", "id")):
+        last[row.id] = row.digest
         state = "closed" if row.closed_at else "open"
-        found[row.digest].append({"incident": row.id, "key": row.key, "state": state})
-    return found
+        folded[row.digest].append({"incident": row.id, "key": row.key, "state": state})
+    return last, folded
 
 
 def _member(row: Row[Any]) -> Item:
@@ -302,7 +299,6 @@ def _incident(row: Row[Any], alerts: list[JSON]) -> Item:
         "service": row.service,
         "inferred": row.inferred,
         "content": row.content,
-        "digest": row.digest,
         "alerts": alerts,
     }
 
