@@ -348,6 +348,7 @@ class App:
             metrics=self.metrics,
             chance=self._chance.random,
             clean=self._redactor.clean,
+            new_id=self._new_id,
         )
 
     async def _open_reconcilers(self, settings: Settings, sources: Iterable[str]) -> dict[str, Reconciler]:

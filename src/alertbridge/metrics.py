@@ -51,6 +51,9 @@ class Metrics:
             "Attempts by what came of them; and, as dead, deliveries given up for their age.",
             ("destination", "action", "outcome"),
         )
+        self.digested = counter(
+            "digested", "Alarms that were folded into a digest, and not told by themselves.", ("destination",)
+        )
         self.attempt_seconds = histogram(
             "attempt_seconds", "How long one attempt took.", ("destination",), _ATTEMPT_BUCKETS
         )

@@ -16,15 +16,17 @@ from alertbridge.config.source_settings import AuthSettings
 from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy
+from alertbridge.deliver.digester import Digester
 from alertbridge.deliver.telling import Forward, Present
 from alertbridge.deliver.transport import Route, Transport
 from alertbridge.deployments.choose import Policy as AttributionPolicy
 from alertbridge.deployments.forges import Forge, github, gitlab
 from alertbridge.destinations import Destination
 from alertbridge.destinations.change import repository_url
-from alertbridge.destinations.elven import Elven
+from alertbridge.destinations.elven import DESCRIPTION_LIMIT, Elven
 from alertbridge.destinations.hivel import Hivel
 from alertbridge.heartbeats.pinger import Ping
+from alertbridge.incidents.digest import Overflow
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.operate.checkups import Line
@@ -197,6 +199,7 @@ def courier(
     metrics: Metrics,
     chance: Callable[[], float],
     clean: Callable[[str], str],
+    new_id: Callable[[], str],
 ) -> Courier:
     """The loop that sends to one destination, with its own connections."""
     limit = settings.rate_limit
@@ -222,6 +225,17 @@ def courier(
         metrics=metrics,
         chance=chance,
         clean=clean,
+        digester=_digester(name, settings, new_id=new_id) if isinstance(settings, ElvenSettings) else None,
+    )
+
+
+def _digester(name: str, settings: ElvenSettings, *, new_id: Callable[[], str]) -> Digester:
+    overflow = Overflow(settings.digest_after, settings.digest_severity, DESCRIPTION_LIMIT)
+    return Digester(
+        destination=destination(name, settings),
+        overflow=overflow if settings.overflow == "digest" else None,
+        collapse=settings.collapse,
+        new_id=new_id,
     )
 
 

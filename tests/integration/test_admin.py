@@ -202,6 +202,8 @@ async def test_an_open_incident_is_shown_with_its_present_severity_and_its_alert
             "speaker": {"source": "prod", "fingerprint": "f1"},
         },
         "alerts": alerts,
+        "digest": None,
+        "folded": [],
     }
     assert await desk.get("incidents/i01") == shown
     assert await desk.get("incidents") == {"items": [shown], "next": None}
@@ -230,7 +232,9 @@ async def test_the_alerts_of_all_listed_incidents_come_in_one_query(desk: Desk) 
     )
     items = (await desk.get("incidents"))["items"]
     assert [len(item["alerts"]) for item in items] == [2] * 30
-    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 2
+    assert len([statement for statement in statements if statement.startswith("SELECT")]) == 3, (
+        "and their digests in another"
+    )
 
 
 async def test_a_delivery_is_shown_with_its_answer_and_by_itself_with_its_attempts(desk: Desk) -> None:

@@ -38,5 +38,6 @@ def test_what_is_set_for_a_destination_reaches_its_courier(
         metrics=Metrics(),
         chance=lambda: 0.5,
         clean=str,
+        new_id=lambda: "",
     )
     assert (made.policy.landing_time, made.policy.collapse) == (timedelta(seconds=landing_time), collapse)

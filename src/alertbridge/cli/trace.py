@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 
 _LONGEST = 200
+_MOST_FOLDED = 50
 _NOT_POSTED = {
     "inferred": "inferred, ",
     "adopted": "adopted, ",
@@ -79,13 +80,29 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
     yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
-    yield f"    incident {incident['id']}, {len(firing)} of {len(incident['alerts'])} alerts firing"
+    alerts = "" if incident["folded"] else f", {len(firing)} of {len(incident['alerts'])} alerts firing"
+    yield f"    incident {incident['id']}{alerts}"
+    if incident["digest"]:
+        yield f"    folded into digest {incident['digest']}"
+    yield from _folded(incident["folded"])
     for one in incident["alerts"]:
         if held := one["held"]:
             why = f"heartbeat {held['heartbeat']} was silent"
             yield f"    {one['fingerprint']}: its resolve of {second(held['ends_at'])} is held, for {why}"
     if change := _change(incident["content"]):
         yield f"    laid to {change}"
+
+
+def _folded(stood_for: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What a digest stands for; `--json` has all of it."""
+    if not stood_for:
+        return
+    still = sum(1 for one in stood_for if one["state"] == "open")
+    yield f"    a digest of {len(stood_for)} incidents, {still} of them open:"
+    for one in stood_for[:_MOST_FOLDED]:
+        yield f"      {one['state']:<6}  {one['incident']}  key {one['key']}"
+    if len(stood_for) > _MOST_FOLDED:
+        yield f"      and {len(stood_for) - _MOST_FOLDED} more"
 
 
 def _change(content: Mapping[str, Any]) -> str:

@@ -14,6 +14,7 @@ from alertbridge.config.sends import TARGETS, SendReader
 from alertbridge.config.settings import Settings
 from alertbridge.config.templates import TemplateReader
 from alertbridge.errors import Problem
+from alertbridge.incidents.digest import RULE as DIGEST_RULE
 from alertbridge.rules.condition import All, read_condition
 from alertbridge.rules.enrichment import Enrichment
 from alertbridge.rules.lookup import Table
@@ -101,6 +102,8 @@ class Compiler:
         if not isinstance(name, str):
             return
         document = reader.document
+        if name == DIGEST_RULE:
+            reader.refuse(path, f'no rule may be called "{name}"', "rename it: this name is built in")
         if name in self._places:
             problem = f"a rule of this name stands already at {self._places[name]}"
             reader.refuse(path, problem, "rename one of the two")

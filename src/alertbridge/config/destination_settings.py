@@ -25,6 +25,7 @@ from alertbridge.config.values import (
     read_whole,
 )
 from alertbridge.destinations.hivel import AuthHeader
+from alertbridge.model import Severity
 
 _ELVENS_OWN: Final = ("title", "description", "external_aggregate_key", "action", "severity", "tags")
 _SCALAR: Final = {"type": ["string", "number", "boolean", "null"]}
@@ -127,6 +128,17 @@ def _not_elvens_own(value: dict[str, Scalar]) -> dict[str, Scalar]:
     return value
 
 
+def _not_critical(value: Severity) -> Severity:
+    if value is Severity.CRITICAL:
+        raise refused("what is critical is never told in a digest", "write high at most")
+    return value
+
+
+Overflow = Annotated[
+    Literal["queue", "digest"], BeforeValidator(one_of({word: word for word in ("queue", "digest")}))
+]
+
+
 class ElvenSettings(_CommonSettings):
     """One External Service Incident Custom of the Elven Platform."""
 
@@ -153,6 +165,31 @@ class ElvenSettings(_CommonSettings):
     max_age: Span = Field(
         timedelta(hours=24), description="How long a message is retried before it is dead.", examples=["24h"]
     )
+    overflow: Overflow = Field(
+        "queue",
+        description="What becomes of incidents of low severity when the rate limit is scarce: each waits its turn, "
+        "or they are told together as one incident, a digest.",
+        examples=["digest"],
+    )
+    digest_after: Count = Field(
+        20,
+        description="With `overflow: digest`: how many messages may wait beyond those that the rate limit allows at once.",
+        examples=[20],
+    )
+    digest_severity: Annotated[Level, AfterValidator(_not_critical)] = Field(
+        Severity.LOW,
+        description="With `overflow: digest`: the highest severity that is told together; not critical.",
+        examples=["low"],
+    )
+
+    @model_validator(mode="after")
+    def _digest_of_what_overflows(self) -> Self:
+        if self.overflow == "digest" and self.rate_limit is None:
+            problem = "`overflow: digest` without a rate_limit: nothing is ever beyond it"
+            raise refused(
+                problem, "add for example `rate_limit: {requests: 60, per: 5m}`, or remove overflow"
+            )
+        return self
 
 
 def _path(value: str) -> str:

@@ -6,7 +6,7 @@ Each destination has its own, so that one that is slow, sick or paused holds up 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock, Continuity, rest
 from alertbridge.deliver.budget import RateLimit, available, next_start
+from alertbridge.deliver.digester import Digester, Folded
 from alertbridge.deliver.learning import effective
 from alertbridge.deliver.memory import kept, recalled
 from alertbridge.deliver.report import Report
@@ -24,6 +25,7 @@ from alertbridge.deliver.transport import Transport
 from alertbridge.destinations import Destination
 from alertbridge.destinations.quota import used_up
 from alertbridge.errors import StoreBroken, StoreError
+from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
 from alertbridge.store import dispatch, repeats, standings, stops
@@ -64,10 +66,21 @@ class Policy:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What one look at the outbox came to: what is ours to send, and what was done besides, to be told once it is on disk."""
+
+    claims: Sequence[Claim] = ()
+    expired: int = 0
+    folded: Folded | None = None
+    ended: Sequence[Incident] = ()
+
+
 class Courier:
     """Sends one destination's deliveries: per key in order and one at a time, several keys side by side.
 
     `standing` is also on disk, as far as it outlives a restart, unless another courier `remembers` for this destination.
+    A `digester` works where incidents can be told together.
     """
 
     def __init__(
@@ -81,6 +94,7 @@ class Courier:
         metrics: Metrics,
         chance: Callable[[], float],
         clean: Callable[[str], str],
+        digester: Digester | None = None,
     ) -> None:
         self.name = destination.name
         self.policy = policy
@@ -93,6 +107,7 @@ class Courier:
         self._metrics = metrics
         self._chance = chance
         self._clean = clean
+        self._digester = digester
         self._wake = asyncio.Event()
         self._closing = False
         self._flying: set[asyncio.Task[None]] = set()
@@ -175,16 +190,17 @@ class Courier:
         room = self._room()
         if room <= 0:
             return 0
-        claims, expired = await self._store.write(lambda connection: self._claim(connection, room))
-        if expired:
-            self._log.warning("delivery.expired", number=expired, held_for=str(self.policy.hold_for))
-        for claim in claims:
+        turn = await self._store.write(lambda connection: self._claim(connection, room))
+        if turn.expired:
+            self._log.warning("delivery.expired", number=turn.expired, held_for=str(self.policy.hold_for))
+        self._report.digested(turn.folded, turn.ended)
+        for claim in turn.claims:
             if (limit := self.policy.rate_limit) is not None:
                 self._left = [*self._left, self._clock.now()][-limit.requests :]
             task = asyncio.create_task(self._carry(claim))
             self._flying.add(task)
             task.add_done_callback(self._landed)
-        return len(claims)
+        return len(turn.claims)
 
     @property
     def width(self) -> int:
@@ -229,8 +245,8 @@ class Courier:
     def _room(self) -> int:
         return self.standing.room(self._clock.now(), most=self.policy.concurrency, flying=len(self._flying))
 
-    def _claim(self, connection: Connection, room: int) -> tuple[list[Claim], int]:
-        """What is ours to send now, and how many records were held too long: said once that is on disk.
+    def _claim(self, connection: Connection, room: int) -> _Turn:
+        """What is ours to send now, after records that were held too long, and digests.
 
         An attempt begins now and not when the writer was asked for, which may be busy: the rate limit counts from here.
         """
@@ -240,11 +256,12 @@ class Courier:
             expired = dispatch.expire_held(connection, self.name, now=now, hold_for=self.policy.hold_for)
         room = min(room, self._room())  # an answer may have paused it while this waited for the writer
         if room <= 0 or stops.stopped(connection, self.name):
-            return [], expired
+            return _Turn(expired=expired)
         budget = self.budget(connection)
         most = room if budget is None else min(room, budget)
+        folded, ended = self._digest(connection, budget, now)
         if most <= 0:
-            return [], expired
+            return _Turn((), expired, folded, ended)
         claims = dispatch.claim(
             connection,
             self.name,
@@ -254,7 +271,16 @@ class Courier:
             landing_time=self.policy.landing_time,
             collapse=self.policy.collapse,
         )
-        return claims, expired
+        return _Turn(claims, expired, folded, ended)
+
+    def _digest(
+        self, connection: Connection, budget: int | None, now: datetime
+    ) -> tuple[Folded | None, Sequence[Incident]]:
+        """Fold what the budget does not reach: when something may go, so that as much as possible is known by then."""
+        if self._digester is None:
+            return None, ()
+        folded = self._digester.fold(connection, allowed=budget, now=now) if budget else None
+        return folded, self._digester.end(connection, now=now)
 
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""

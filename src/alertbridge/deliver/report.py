@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 
 import structlog
 
+from alertbridge.deliver.digester import Folded
 from alertbridge.deliver.learning import effective
 from alertbridge.deliver.standing import Standing
+from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
 from alertbridge.model import DeliveryState
 from alertbridge.store.dispatch import Claim, Result
@@ -46,6 +48,30 @@ class Report:
             error=result.error,
             next_attempt_at=result.next_attempt_at.isoformat() if result.next_attempt_at else None,
         )
+
+    def digested(self, folded: Folded | None, ended: Iterable[Incident]) -> None:
+        """Alarms were folded into a digest, and digests are over."""
+        if folded is not None:
+            self._metrics.digested.labels(self._destination).inc(folded.number)
+            digest, severity = folded.digest, folded.digest.severity.word
+            if folded.new:
+                self._log.info(
+                    "digest.opened",
+                    incident=digest.id,
+                    key=digest.key,
+                    severity=severity,
+                    folded=folded.number,
+                )
+            else:
+                self._log.info(
+                    "digest.joined",
+                    incident=digest.id,
+                    key=digest.key,
+                    severity=severity,
+                    folded=folded.number,
+                )
+        for digest in ended:
+            self._log.info("digest.closed", incident=digest.id, key=digest.key)
 
     def stands(self, before: Standing, standing: Standing) -> None:
         """How the destination stands has changed, or not."""

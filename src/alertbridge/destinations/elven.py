@@ -24,6 +24,7 @@ from alertbridge.model import (
     Secret,
 )
 
+DESCRIPTION_LIMIT = 4_000  # characters; the vendor names none
 _KEY_LIMIT = 255
 _SHORTEST_TOKEN = 8
 
@@ -68,7 +69,7 @@ class Elven:
     url: Secret
     extra_fields: Mapping[str, JSON] = field(default_factory=dict)
     title_limit: int = 255
-    description_limit: int = 4_000
+    description_limit: int = DESCRIPTION_LIMIT
     tag_limit: int = 255
 
     def compose(self, message: Message) -> Composed:

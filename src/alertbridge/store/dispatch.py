@@ -162,6 +162,11 @@ def _first(destination: str, most: int) -> Any:
     )
 
 
+def first_in_line(connection: Connection, destination: str, most: int) -> list[str]:
+    """Which deliveries would be taken first."""
+    return [row.id for row in connection.execute(_first(destination, most))]
+
+
 def _put_off(connection: Connection, row: Row[Any], until: datetime) -> None:
     connection.execute(
         update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=until, ready=False)

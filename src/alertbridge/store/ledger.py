@@ -17,7 +17,7 @@ from alertbridge.incidents.past import Place
 from alertbridge.incidents.state import Changes, Doubt, Incident, Known, Member, State
 from alertbridge.model import Alert, AlertId, AlertStatus, Content, Reporting, Resend, Severity
 from alertbridge.store.past import read_past
-from alertbridge.store.schema import alerts, doubts, incidents, members
+from alertbridge.store.schema import alerts, digests, doubts, incidents, members
 
 T = TypeVar("T")
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
@@ -60,10 +60,23 @@ def find(connection: Connection, incident: str) -> Incident | None:
     return None if row is None else _incident(row)
 
 
+def find_all(connection: Connection, wanted: Select[tuple[str]]) -> list[Incident]:
+    """The incidents with the ids that `wanted` selects, in the order of their ids."""
+    rows = connection.execute(select(incidents).where(incidents.c.id.in_(wanted)).order_by(incidents.c.id))
+    return [_incident(row) for row in rows]
+
+
+def find_these(connection: Connection, identifiers: Sequence[str]) -> list[Incident]:
+    """The incidents with these ids."""
+    return [_incident(row) for row in _rows_of_incidents(connection, _INCIDENTS, identifiers)]
+
+
 def firing_in(connection: Connection, incident: str) -> list[Member]:
-    """The alerts that fire in an incident, as far as is known."""
-    rows = connection.execute(select(members).where(members.c.incident == incident, members.c.firing))
-    return [_member(row) for row in rows]
+    """The alerts that fire in an incident, as far as is known; of a digest, in those that it stands for."""
+    folded = select(digests.c.incident).where(digests.c.digest == incident)
+    of_it = or_(members.c.incident == incident, members.c.incident.in_(folded))
+    rows = connection.execute(select(members).where(of_it, members.c.firing))
+    return [*{_id(row): _member(row) for row in rows}.values()]
 
 
 def refill(connection: Connection, incident: str, content: Content) -> None:

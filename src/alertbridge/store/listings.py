@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, select
+from sqlalchemy import ColumnElement, Connection, LargeBinary, Select, Text, and_, cast, func, or_, select
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, AlertStatus, Severity, instant
@@ -22,6 +23,7 @@ from alertbridge.store.schema import (
     attempts,
     audit,
     deliveries,
+    digests,
     doubts,
     events,
     incidents,
@@ -242,7 +244,27 @@ def _with_members(connection: Connection, rows: Sequence[Row[Any]]) -> list[Item
     )
     for member in connection.execute(query):
         alerts[member.incident].append(_member(member))
-    return [_incident(row, alerts[row.id]) for row in rows]
+    last, folded = _digests(connection, [row.id for row in rows])
+    return [
+        {**_incident(row, alerts[row.id]), "digest": last.get(row.id), "folded": folded.get(row.id, [])}
+        for row in rows
+    ]
+
+
+def _digests(connection: Connection, asked: Sequence[str]) -> tuple[dict[str, str], dict[str, list[JSON]]]:
+    """The last digest that each of these incidents was folded into; and what those that are digests stand for."""
+    last: dict[str, str] = {}
+    folded: dict[str, list[JSON]] = defaultdict(list)
+    query = (
+        select(digests.c.digest, incidents.c.id, incidents.c.key, incidents.c.closed_at)
+        .join(incidents, digests.c.incident == incidents.c.id)
+        .where(or_(digests.c.digest.in_(asked), digests.c.incident.in_(asked)))
+    )
+    for row in sorted(connection.execute(query), key=attrgetter("digest", "id")):
+        last[row.id] = row.digest
+        state = "closed" if row.closed_at else "open"
+        folded[row.digest].append({"incident": row.id, "key": row.key, "state": state})
+    return last, folded
 
 
 def _member(row: Row[Any]) -> Item:

@@ -33,6 +33,7 @@ from alertbridge.store.schema import (
     alerts,
     deliveries,
     deployments,
+    digests,
     doubts,
     events,
     incidents,
@@ -82,10 +83,20 @@ def _deliveries(before: datetime) -> ColumnElement[bool]:
 
 
 def _incidents(before: datetime) -> ColumnElement[bool]:
-    """Closed, past reopening, and with nothing more to say: a delivery that is still kept keeps its incident."""
+    """Closed, past reopening, and with nothing more to say: a delivery that is still kept keeps its incident.
+
+    A digest and what it stands for are kept as long as any of them is open.
+    """
     over = or_(incidents.c.reopen_until.is_(None), incidents.c.reopen_until < before)
     said = exists().where(deliveries.c.incident == incidents.c.id)
-    return and_(CLOSED, incidents.c.closed_at < before, over, ~said)
+    other = incidents.alias("other")
+    stands_for = exists().where(
+        digests.c.digest == incidents.c.id, other.c.id == digests.c.incident, other.c.closed_at.is_(None)
+    )
+    folded = exists().where(
+        digests.c.incident == incidents.c.id, other.c.id == digests.c.digest, other.c.closed_at.is_(None)
+    )
+    return and_(CLOSED, incidents.c.closed_at < before, over, ~said, ~stands_for, ~folded)
 
 
 def _alerts(before: datetime) -> ColumnElement[bool]:

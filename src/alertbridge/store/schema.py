@@ -194,6 +194,15 @@ members = Table(
 )
 Index("ix_members_alert", members.c.source, members.c.fingerprint)
 
+# The incidents that a digest, itself an incident, stands for: told together, since too much was to be told.
+digests = Table(
+    "digests",
+    metadata,
+    Column("digest", Text, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+    Column("incident", Text, ForeignKey("incidents.id", ondelete="CASCADE"), primary_key=True),
+)
+Index("ix_digests_incident", digests.c.incident)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alertbridge.cli.trace import _said
+from alertbridge.cli.trace import _head, _said
 
 DELIVERY = {
     "id": "D1",
@@ -35,3 +35,30 @@ DELIVERY = {
 )
 def test_what_was_to_be_said_is_told_with_what_became_of_it(changes: dict[str, Any], line: str) -> None:
     assert _said({**DELIVERY, **changes}, {}) == ("to say", line)
+
+
+def test_the_head_of_a_digest_says_what_it_stands_for_and_that_of_a_member_which_digest_does() -> None:
+    incident: dict[str, Any] = {
+        "id": "I1",
+        "key": "k",
+        "destination": "elven",
+        "rule": "r",
+        "rules_hash": "abc",
+        "state": "open",
+        "severity": "low",
+        "opened_at": "2026-01-01T12:00:00Z",
+        "closed_at": None,
+        "content": {"fields": {}, "origins": {}},
+        "digest": "D",
+        "alerts": [],
+        "folded": [],
+    }
+    assert list(_head(incident))[2:] == ["    incident I1, 0 of 0 alerts firing", "    folded into digest D"]
+    folded = [{"incident": f"I{n}", "key": f"k{n}", "state": "open" if n else "closed"} for n in range(60)]
+    said = list(_head({**incident, "id": "D", "digest": None, "folded": folded}))[2:]
+    assert said[:3] == [
+        "    incident D",
+        "    a digest of 60 incidents, 59 of them open:",
+        "      closed  I0  key k0",
+    ]
+    assert said[-1] == "      and 10 more"

@@ -352,6 +352,11 @@ def upgrade() -> None:
             postgresql_where=sa.text("finished_at IS NULL"),
         )
 
+    _members()
+    _deployments()
+
+
+def _members() -> None:
     op.create_table(
         "members",
         sa.Column("incident", sa.Text(), nullable=False),
@@ -371,7 +376,20 @@ def upgrade() -> None:
     with op.batch_alter_table("members", schema=None) as batch_op:
         batch_op.create_index("ix_members_alert", ["source", "fingerprint"], unique=False)
 
-    _deployments()
+    op.create_table(
+        "digests",
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("incident", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["digest"], ["incidents.id"], name=op.f("fk_digests_digest"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["incident"], ["incidents.id"], name=op.f("fk_digests_incident"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", "incident", name=op.f("pk_digests")),
+    )
+    with op.batch_alter_table("digests", schema=None) as batch_op:
+        batch_op.create_index("ix_digests_incident", ["incident"], unique=False)
 
 
 def _deployments() -> None:
