@@ -302,6 +302,8 @@ def understand(bridge: Bridge, event: Event, said: Notification | None = None) -
     Raises MalformedBody if it cannot be read and AlertbridgeError if its source is no longer configured.
     """
     feed = bridge.feed(event.source)
+    if feed is None and (event.by_hand or event.inferred or event.adopted):  # nobody there has to read it
+        feed = _OWN_FEED
     if feed is None:
         raise AlertbridgeError(
             f"source {event.source} is no longer configured; add it again to decide this event"

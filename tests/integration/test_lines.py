@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alertbridge.model import Action
 from alertbridge.store import dispatch
 from alertbridge.store.store import Store
-from tests.support.line import REJECTED, Outbox, failed, lost, moment
+from tests.support.line import REJECTED, Outbox, broke, failed, lost, moment
 from tests.support.naive_reducer import World
 
 
@@ -66,6 +66,31 @@ async def test_a_dead_alarm_was_not_said(box: Outbox) -> None:
     await box.send(result=REJECTED)
     await box.post("R1")
     assert await box.send() == []
+
+
+async def test_a_server_that_broke_may_have_acted_before(box: Outbox) -> None:
+    await box.post("A1")
+    await box.send(result=broke(1))
+    await box.send(at=1, result=REJECTED)
+    await box.post("R1", at=1)
+    assert await box.send(at=1) == ["R1"]
+
+
+async def test_what_fires_again_is_told_where_the_end_before_may_have_arrived(box: Outbox) -> None:
+    await box.post("A1")
+    await box.send()
+    await box.post("R1")
+    await box.send(result=broke(1))
+    await box.post("A1")
+    assert (await box.send(at=1))[-1] == "A1"
+
+
+async def test_collapse_closes_what_a_server_that_broke_may_have_opened(box: Outbox) -> None:
+    box.collapse = True
+    await box.post("A1")
+    await box.send(result=broke(1))
+    await box.post("R1", at=1)
+    assert await box.send(at=1) == ["R1"]
 
 
 async def test_the_resolve_of_what_was_never_announced_is_sent(box: Outbox) -> None:
@@ -210,7 +235,7 @@ async def test_without_a_landing_time_nothing_waits_and_nothing_is_said_twice(bo
 
 STEPS = st.lists(
     st.sampled_from(
-        ["open", "reopen", "change", "close", "arrives", "fails", "lands", "is lost", "crash", "wait"]
+        ["open", "reopen", "change", "close", "arrives", "fails", "lands", "breaks", "is lost", "crash", "wait"]
     ),
     max_size=30,
 )
@@ -266,7 +291,7 @@ class _Key:
                 await self.box.store.write(lambda connection: dispatch.recover(connection, now=now))
             case "wait":
                 self.now += 7
-            case "arrives" | "fails" | "lands" | "is lost":
+            case "arrives" | "fails" | "lands" | "breaks" | "is lost":
                 await self.send(step)
             case _:
                 pass
@@ -279,12 +304,14 @@ class _Key:
         claims = await self.box.claim(at=self.now, most=1)
         for claim in claims:
             self.sent.append(claim.id)
-            if outcome in {"arrives", "lands"}:
+            if outcome in {"arrives", "lands", "breaks"}:
                 alarm = claim.action is Action.ALARMED
                 self.believed = (claim.incident, str(claim.payload["text"])) if alarm else None
             match outcome:
                 case "arrives":
                     await self.box.settle(claim, at=self.now)
+                case "breaks":
+                    await self.box.settle(claim, broke(self.now + 3), at=self.now)
                 case "fails":
                     await self.box.settle(claim, failed(self.now + 3), at=self.now)
                 case _:

@@ -141,6 +141,11 @@ def failed(at: int) -> Result:
     return Result(DeliveryState.PENDING, "retry", "503", moment(at), 503)
 
 
+def broke(at: int) -> Result:
+    """The server broke, and may have acted before; to be tried again then."""
+    return Result(DeliveryState.PENDING, "retry", "502", moment(at), 502)
+
+
 def lost(at: int) -> Result:
     """No answer came; to be tried again then."""
     return Result(DeliveryState.PENDING, "ambiguous", "no answer within 10 s", moment(at))

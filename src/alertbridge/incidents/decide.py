@@ -98,6 +98,7 @@ class _Draft:
             self._judge(heard, [], "dropped" if heard.dropped else "no rule matches")
             return
         if known and known.was_closed(alert.starts_at):
+            self._known[identity] = replace(known, last_seen=max(known.last_seen, self._now))
             self._judge(heard, [], "an operator has closed this episode; the next one counts")
             return
         if concerned and not heard.doubted and self._is_doubtful(alert, known):

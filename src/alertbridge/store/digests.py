@@ -17,13 +17,13 @@ from alertbridge.model import Action, DeliveryState, Severity
 from alertbridge.store import ledger
 from alertbridge.store.schema import (
     AMBIGUOUS,
-    Heard,
     Instant,
     among,
     attempts,
     deliveries,
     digests,
     incidents,
+    said,
 )
 
 _MOST = 1000  # openings that are folded at once: nothing else is written meanwhile
@@ -80,7 +80,7 @@ def openings(connection: Connection, destination: str, *, highest: Severity) -> 
         .where(
             last.c.destination == deliveries.c.destination,
             last.c.key == deliveries.c.key,
-            among(last.c.outcome, Heard.DELIVERED, Heard.AMBIGUOUS),
+            said(last),
         )
         .order_by(last.c.seq.desc())
         .limit(1)

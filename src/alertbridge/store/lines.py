@@ -28,7 +28,7 @@ from sqlalchemy.engine import Row
 
 from alertbridge.incidents.convergence import Dropped, Said, Unsent, Word, reduce
 from alertbridge.model import Action, DeliveryState
-from alertbridge.store.schema import SAID, Heard, Instant, among, attempts, deliveries
+from alertbridge.store.schema import SAID, Heard, Instant, among, attempts, deliveries, said
 
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
 LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
@@ -68,7 +68,7 @@ _LAST_CERTAIN = (
     .where(
         _last.c.destination == _head.c.destination,
         _last.c.key == _head.c.key,
-        among(_last.c.outcome, Heard.DELIVERED, Heard.AMBIGUOUS),
+        said(_last),
         _last.c.outcome == Heard.DELIVERED.value,
     )
     .order_by(_last.c.seq.desc())

@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Dialect,
     ForeignKey,
+    FromClause,
     Index,
     Integer,
     LargeBinary,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     UniqueConstraint,
     and_,
     literal_column,
+    or_,
 )
 from typing_extensions import override
 
@@ -84,7 +86,7 @@ def among(column: ColumnElement[str], *words: StrEnum) -> ColumnElement[bool]:
 
 
 class Heard(StrEnum):
-    """The outcomes of an attempt after which the destination has heard it, or may have."""
+    """The outcomes of an attempt after which the destination has heard it, or may have; see `said`."""
 
     DELIVERED = "delivered"
     AMBIGUOUS = "ambiguous"
@@ -322,7 +324,22 @@ attempts = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_attempts_destination", attempts.c.destination, attempts.c.started_at)
-SAID = among(attempts.c.outcome, Heard.DELIVERED, Heard.AMBIGUOUS)
+
+
+def said(tried: FromClause) -> ColumnElement[bool]:
+    """Whether the destination has heard an attempt, or may have: a server that breaks may have acted before.
+
+    503 says that it did not. Partial indexes are declared with this and queries must ask with it.
+    """
+    broke = (
+        tried.c.outcome == literal_column("'retry'"),
+        tried.c.status >= literal_column("500"),
+        tried.c.status != literal_column("503"),
+    )
+    return or_(among(tried.c.outcome, Heard.DELIVERED, Heard.AMBIGUOUS), and_(*broke))
+
+
+SAID = said(attempts)
 AMBIGUOUS = among(attempts.c.outcome, Heard.AMBIGUOUS)
 Index(
     "ix_attempts_said",

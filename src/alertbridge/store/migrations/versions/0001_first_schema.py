@@ -336,13 +336,17 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.create_index("ix_attempts_destination", ["destination", "started_at"], unique=False)
-        for name, outcomes in (("said", "'delivered', 'ambiguous'"), ("ambiguous", "'ambiguous'")):
+        broke = "outcome = 'retry' AND status >= 500 AND status != 503"
+        for name, which in (
+            ("said", f"outcome IN ('delivered', 'ambiguous') OR {broke}"),
+            ("ambiguous", "outcome IN ('ambiguous')"),
+        ):
             batch_op.create_index(
                 f"ix_attempts_{name}",
                 ["destination", "key", "seq"],
                 unique=False,
-                sqlite_where=sa.text(f"outcome IN ({outcomes})"),
-                postgresql_where=sa.text(f"outcome IN ({outcomes})"),
+                sqlite_where=sa.text(which),
+                postgresql_where=sa.text(which),
             )
         batch_op.create_index(
             "ix_attempts_unfinished",
