@@ -235,7 +235,19 @@ async def test_without_a_landing_time_nothing_waits_and_nothing_is_said_twice(bo
 
 STEPS = st.lists(
     st.sampled_from(
-        ["open", "reopen", "change", "close", "arrives", "fails", "lands", "breaks", "is lost", "crash", "wait"]
+        [
+            "open",
+            "reopen",
+            "change",
+            "close",
+            "arrives",
+            "fails",
+            "lands",
+            "breaks",
+            "is lost",
+            "crash",
+            "wait",
+        ]
     ),
     max_size=30,
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -17,7 +19,7 @@ from typing_extensions import override
 
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.model import Event
-from alertbridge.store import engine, inbox, log
+from alertbridge.store import inbox, log
 from alertbridge.store import store as stores
 from alertbridge.store.log import Log
 from alertbridge.store.store import Store
@@ -114,7 +116,7 @@ async def test_a_reader_that_does_not_come_to_an_end_is_given_up_and_the_log_beg
     await write.run(50)
     write.report(record_property)
     assert write.longest > LONG  # it was held up
-    assert engine.log_frames(write.store.path) < 2 * MANY
+    assert write.store._writer.log_frames < 2 * MANY
     assert await write.store.read(inbox.count_undecided) == write.written
 
 
@@ -139,7 +141,7 @@ async def test_long_readers_one_after_the_other_wait_for_each_other_where_the_lo
     async with asyncio.timeout(60):
         while not any(length < before for before, length in pairwise(lengths)):
             await write.run(1)
-            lengths.append(engine.log_frames(write.store.path))
+            lengths.append(write.store._writer.log_frames)
     for reader in readers:
         reader.cancel()
     await asyncio.wait(readers)
@@ -158,7 +160,7 @@ async def test_a_reader_that_stays_for_ever_costs_each_write_little(
     write.report(record_property)
     assert write.slowest < 1
     await write.run(20)
-    assert engine.log_frames(write.store.path) < 2 * MANY
+    assert write.store._writer.log_frames < 2 * MANY
 
 
 def _failing(code: int) -> sqlite3.Connection:
@@ -176,10 +178,23 @@ def _failing(code: int) -> sqlite3.Connection:
 def test_a_log_that_cannot_be_moved_for_want_of_room_stays_and_one_that_fails_ends_the_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log, "log_frames", lambda _: MANY)
+    monkeypatch.setattr(Log, "frames", lambda _: MANY)
     Log(tmp_path / "a.db").keep_short(_failing(sqlite3.SQLITE_FULL))
     with pytest.raises(StoreBroken):
         Log(tmp_path / "a.db").keep_short(_failing(sqlite3.SQLITE_IOERR_FSYNC))
+
+
+async def test_whoever_else_opens_the_database_finds_the_index_of_the_log_in_use(store: Store) -> None:
+    await store.accept(Event("E1", "prod", NOON, b"{}"))
+    probe = (
+        "import fcntl, sys; index = open(sys.argv[1], 'r+b'); "
+        "fcntl.lockf(index, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)"  # SQLite's dead man's switch on it
+    )
+    index = store.path.with_name(store.path.name + "-shm")
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", probe, str(index)], capture_output=True, check=False
+    )
+    assert b"BlockingIOError" in done.stderr
 
 
 async def test_the_length_of_the_log_is_that_which_sqlite_tells(store: Store) -> None:
@@ -189,4 +204,4 @@ async def test_the_length_of_the_log_is_that_which_sqlite_tells(store: Store) ->
     driver = sqlite3.connect(store.path)
     told = driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1]
     driver.close()
-    assert engine.log_frames(store.path) == told > 5
+    assert store._writer.log_frames == told > 5

@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import cycle
 from pathlib import Path
 from textwrap import dedent
 from typing import IO, Any
@@ -38,12 +40,19 @@ rules:
 """
 
 
+# Below the ports that the system gives to whoever asks for any, and apart from those of other processes of the same run:
+# whoever still knocks at the port of a daemon that was killed must not reach another's.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_PORTS = cycle(range(12_000 + 600 * (_WORKER % 30), 12_600 + 600 * (_WORKER % 30)))
+
+
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on; another one each time."""
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("ports never end")
 
 
 def surroundings() -> dict[str, str]:

@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 import alertbridge.app
 import alertbridge.store.engine
 from alertbridge.cli.main import main
-from alertbridge.deliver.courier import Courier
+from alertbridge.deliver.report import Report
 from alertbridge.deliver.transport import Transport
 from alertbridge.store import dispatch, inbox, ledger, retention, writer
 
@@ -103,7 +103,7 @@ POINTS: dict[str, Callable[[Passage], None]] = {
     "claimed, not sent": _before(Transport, "post"),
     "sent, not settled": _after_awaiting(Transport, "post"),
     "settled, not committed": _after(dispatch, "settle"),
-    "settled": _before(Courier, "_report"),
+    "settled": _before(Report, "settled"),
     "in a migration": _in_migration,
     "in recovery": _after(dispatch, "recover"),
     "recovered, not started": _after_awaiting(alertbridge.app, "recover"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -64,19 +63,6 @@ def size_of(path: Path) -> int:
 def log_of(path: Path) -> Path:
     """The write-ahead log of the database at `path`."""
     return path.with_name(path.name + "-wal")
-
-
-def log_frames(path: Path) -> int:
-    """How many pages the log holds since it was last begun anew: its file stays as long as it ever was.
-
-    SQLite says so in bytes 16 to 19 of the index of the log, in the order of this machine (walformat.html, 2.1).
-    """
-    try:
-        with path.with_name(path.name + "-shm").open("rb") as index:
-            index.seek(16)
-            return int.from_bytes(index.read(4), sys.byteorder)
-    except FileNotFoundError:
-        return 0
 
 
 def writing_engine(path: Path) -> Engine:

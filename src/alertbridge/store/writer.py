@@ -84,6 +84,11 @@ class Writer:
         self._broken: StoreError | None = None
 
     @property
+    def log_frames(self) -> int:
+        """How many pages the write-ahead log holds."""
+        return self._log.frames()
+
+    @property
     def queued(self) -> int:
         """How many rows and works wait for a transaction."""
         return len(self._appends) + len(self._asks)
@@ -159,6 +164,7 @@ class Writer:
                 last(_driver(self._connection))
                 self._connection.close()
             self._engine.dispose()
+            self._log.close()
 
         await self._in_thread(end)
         self._thread.shutdown()
