@@ -148,4 +148,4 @@ class World:
 
 
 def _elven(url: str, **settings: str) -> dict[str, Any]:
-    return {"type": "elven", "url": url, "probe_interval": "500ms", **settings}
+    return {"type": "elven", "url": url, "probe_interval": "500ms", "landing_time": "0s", **settings}

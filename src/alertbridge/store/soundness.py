@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
@@ -84,13 +84,17 @@ def _problem(path: Path, log: Path, *, thorough: bool, deep: bool) -> str | None
     mode = "rw" if _size(path.with_name(path.name + "-journal")) else "ro"
     uri = f"file:{quote(str(path))}?mode={mode}"
     try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection:
+        with (
+            ExitStack() as read,  # closed after the connection: closing them gives up its locks on them
+            closing(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, isolation_level=None)) as connection,
+        ):
             connection.execute("BEGIN")
             tables = [
                 row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
             ]
             (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-            if lost := wal.lost(log, path.with_name(path.name + "-shm"), page_size=page_size):
+            index = path.with_name(path.name + "-shm")
+            if lost := wal.lost(log, index, page_size=page_size, read=read):
                 return lost
             if not deep:
                 for table in tables:

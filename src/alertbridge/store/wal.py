@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count, pairwise
 from pathlib import Path
@@ -33,22 +34,22 @@ class _Frame:
     summed: bytes  # what the checksum is of, after that of the frame before
 
 
-def lost(log: Path, index: Path, *, page_size: int) -> str | None:
+def lost(log: Path, index: Path, *, page_size: int, read: ExitStack) -> str | None:
     """What of the log at `log` is on disk but cannot be read; None where nothing is.
 
-    `index` is SQLite's index of it (`-shm`), as a connection that is open now has made it.
+    `index` is SQLite's index of it (`-shm`), as a connection that is open now has made it. Both stay open in `read`.
     """
     try:
-        with log.open("rb") as file, index.open("rb") as shared:
-            version, _, _, _, _, _, valid = _INDEX.unpack(shared.read(_INDEX.size))
-            header = file.read(HEADER)
-            magic, _, _, _, *salts, _, _ = _HEADER.unpack(header)
-            if version != _INDEX_VERSION:
-                return None
-            frames = _frames(file, page_size, after=valid)
-            if valid == 0 and not _sound(header):
-                return _behind_a_broken_header(frames)
-            return _behind_a_broken_frame((f for f in frames if f.salts == tuple(salts)), magic)
+        file, shared = (read.enter_context(each.open("rb")) for each in (log, index))
+        version, _, _, _, _, _, valid = _INDEX.unpack(shared.read(_INDEX.size))
+        header = file.read(HEADER)
+        magic, _, _, _, *salts, _, _ = _HEADER.unpack(header)
+        if version != _INDEX_VERSION:
+            return None
+        frames = _frames(file, page_size, after=valid)
+        if valid == 0 and not _sound(header):
+            return _behind_a_broken_header(frames)
+        return _behind_a_broken_frame((f for f in frames if f.salts == tuple(salts)), magic)
     except (FileNotFoundError, struct.error):  # no log, or one that holds nothing
         return None
 
