@@ -91,6 +91,43 @@ async def test_a_delivery_counts_from_its_settlement_and_takes_its_attempts_alon
     assert await column(stock, "SELECT delivery FROM attempts") == ["d02"]
 
 
+@pytest.mark.parametrize(
+    "state", [DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.HELD, DeliveryState.DEAD], ids=str
+)
+async def test_what_was_said_on_a_key_stays_while_more_may_be_said_there(
+    stock: Stock, clock: ManualClock, state: DeliveryState
+) -> None:
+    for key in ("more", "done"):
+        await stock.delivery(key=key)
+    await stock.deliver(most=2)
+    clock.advance(DAY)
+    await stock.delivery(key="more", action=Action.RESOLVED, state=state)
+    await stock.delivery(key="done", action=Action.RECORD, state=state)
+    clock.advance(DELIVERIES - MINUTE)
+    assert (await pruner_of(stock).run_once())["deliveries"] == 1
+    assert await column(stock, "SELECT key FROM attempts") == ["more"]
+
+
+async def test_what_is_dead_on_one_key_goes_together_when_it_is_old(stock: Stock, clock: ManualClock) -> None:
+    for _ in range(2):
+        await stock.delivery(state=DeliveryState.DEAD)
+    clock.advance(DELIVERIES + MINUTE)
+    assert (await pruner_of(stock).run_once())["deliveries"] == 2
+
+
+async def test_a_resolve_that_waits_still_closes_what_was_opened_long_ago(
+    stock: Stock, clock: ManualClock
+) -> None:
+    await stock.delivery()
+    await stock.deliver()
+    clock.advance(DELIVERIES)
+    await stock.delivery()
+    resolved = await stock.delivery(action=Action.RESOLVED)
+    clock.advance(MINUTE)
+    await pruner_of(stock).run_once()
+    assert await stock.deliver() == [resolved]
+
+
 async def test_attempts_that_a_rate_limit_counts_are_kept_however_short_the_retention_is(
     stock: Stock, clock: ManualClock
 ) -> None:

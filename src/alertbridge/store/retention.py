@@ -27,10 +27,13 @@ from sqlalchemy import (
 )
 
 from alertbridge.model import DeliveryState, EventOutcome
+from alertbridge.store.lines import LIFECYCLE
 from alertbridge.store.schema import (
+    ALIVE_STATES,
     CLOSED,
     QUIET,
     alerts,
+    among,
     deliveries,
     deployments,
     digests,
@@ -76,10 +79,22 @@ def _events(before: datetime) -> ColumnElement[bool]:
 
 
 def _deliveries(before: datetime) -> ColumnElement[bool]:
+    """Final, of an incident that is closed, and on a key where nothing may still be said.
+
+    What is worth saying on a key rests on what was said there. Something dead may be sent again until it goes itself.
+    """
     # Literals, because a deletion of many keys takes no list as a parameter.
     final = deliveries.c.state.in_([literal_column(f"'{state.value}'") for state in _FINAL])
     still_open = exists().where(incidents.c.id == deliveries.c.incident, incidents.c.closed_at.is_(None))
-    return and_(deliveries.c.settled_at < before, final, ~still_open)
+    alive = deliveries.alias("alive")
+    to_be_said = exists().where(
+        alive.c.destination == deliveries.c.destination,
+        alive.c.key == deliveries.c.key,
+        among(alive.c.state, *ALIVE_STATES),
+        alive.c.action.in_([literal_column(f"'{action}'") for action in LIFECYCLE]),
+        or_(alive.c.state != DeliveryState.DEAD.value, alive.c.settled_at >= before),
+    )
+    return and_(deliveries.c.settled_at < before, final, ~still_open, ~to_be_said)
 
 
 def _incidents(before: datetime) -> ColumnElement[bool]:

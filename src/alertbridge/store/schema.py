@@ -298,6 +298,7 @@ Index(
     "ix_deliveries_alive",
     deliveries.c.destination,
     deliveries.c.state,
+    deliveries.c.key,
     sqlite_where=_alive,
     postgresql_where=_alive,
 )

@@ -115,7 +115,7 @@ def upgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.create_index(
             "ix_deliveries_alive",
-            ["destination", "state"],
+            ["destination", "state", "key"],
             unique=False,
             sqlite_where=sa.text("state IN ('held', 'pending', 'sending', 'dead')"),
             postgresql_where=sa.text("state IN ('held', 'pending', 'sending', 'dead')"),
