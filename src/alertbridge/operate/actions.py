@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.completing import complete
+from alertbridge.deliver.repairing import retry
 from alertbridge.destinations import Destination
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.operate.answers import said
@@ -94,7 +95,7 @@ class Actions:
         handlers: dict[str, Handler] = {
             "incidents/{id}/complete": partial(self._answer, "complete", Complete, self._complete),
             "incidents/{id}/skip": partial(self._answer, "skip", Why, _skip),
-            "deliveries/{id}/retry": partial(self._answer, "retry", Retry, _retry),
+            "deliveries/{id}/retry": partial(self._answer, "retry", Retry, self._retry),
             "deliveries/{id}/discard": partial(self._answer, "discard", Why, _discard),
         }
         return [web.post(f"/api/v1/{path}", self._guard.wrap(handler)) for path, handler in handlers.items()]
@@ -152,13 +153,13 @@ class Actions:
             connection, incident, fields=fields, origin="operator", destinations=destinations, now=now
         )
 
+    def _retry(self, connection: Connection, delivery: str, asked: Retry, now: datetime) -> Amended | None:
+        destinations = self._destinations()
+        return retry(connection, delivery, force=asked.force, destinations=destinations, now=now)
+
 
 def _skip(connection: Connection, incident: str, asked: Why, now: datetime) -> Amended | None:
     return amend.skip_record(connection, incident, reason=asked.reason, now=now)
-
-
-def _retry(connection: Connection, delivery: str, asked: Retry, now: datetime) -> Amended | None:
-    return amend.retry(connection, delivery, force=asked.force, now=now)
 
 
 def _discard(connection: Connection, delivery: str, asked: Why, now: datetime) -> Amended | None:

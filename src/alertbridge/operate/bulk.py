@@ -14,6 +14,8 @@ from pydantic import AwareDatetime, Field, model_validator
 from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
+from alertbridge.deliver.repairing import retry
+from alertbridge.destinations import Destination
 from alertbridge.model import JSON, Action, DeliveryState
 from alertbridge.operate.answers import said
 from alertbridge.operate.asked import Asked, Reason, read
@@ -119,11 +121,20 @@ class _Tally:
 class Bulk:
     """Answers a `dry_run` with what matches; else does it, oldest first, in transactions of 200, and answers in lines.
 
-    Where more match than `count` says, nothing is done: 409.
+    Where more match than `count` says, nothing is done: 409. `destinations` is asked for the present ones.
     """
 
-    def __init__(self, *, store: Store, wake: Callable[[], None], clock: Clock, guard: Guard) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        destinations: Callable[[], Mapping[str, Destination]],
+        wake: Callable[[], None],
+        clock: Clock,
+        guard: Guard,
+    ) -> None:
         self._store = store
+        self._destinations = destinations
         self._wake = wake
         self._clock = clock
         self._guard = guard
@@ -184,7 +195,8 @@ class Bulk:
         now = self._clock.now()
         try:
             if isinstance(asked, RetryMany):
-                left = amend.retry(connection, delivery, force=asked.force, now=now)
+                destinations = self._destinations()
+                left = retry(connection, delivery, force=asked.force, destinations=destinations, now=now)
             else:
                 assert isinstance(asked, DiscardMany)
                 left = amend.discard(connection, delivery, reason=asked.reason or "", now=now)
