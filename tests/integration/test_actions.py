@@ -93,6 +93,7 @@ async def hand(stock: Stock) -> AsyncIterator[Hand]:
         destinations=lambda: {"hivel": HIVEL, "elven": ELVEN},
         wake=lambda: woken.append("woken"),
         clock=stock.clock,
+        new_id=lambda: stock.new_id("d"),
         guard=guard,
     )
     admin = Admin(store=stock.store, stations={}, clock=stock.clock, guard=guard)
@@ -308,6 +309,47 @@ async def test_what_was_never_composed_is_refused_while_its_destination_is_not_c
     assert (await hand.delivery(identifier))["state"] == "dead"
 
 
+async def test_a_forced_alarm_of_what_is_over_is_followed_by_its_resolved(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.dead()
+    await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    assert await hand.stock.claim() == [], "nobody was told of it, so there is nothing to close"
+    left = await hand.post(f"deliveries/{alarm}/retry", force=True)
+    end = left["resolved_by"]
+    assert await hand.stock.deliver() == [alarm]
+    assert await hand.stock.deliver() == [end]
+    payload = (await hand.delivery(end))["payload"]
+    assert (payload["action"], payload["external_aggregate_key"]) == ("resolved", "prod/f1")
+    assert await hand.stock.deliver() == []
+
+
+async def test_a_resolved_that_is_dead_behind_its_alarm_is_sent_again_with_it(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.dead()
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED, state=DeliveryState.DEAD)
+    left = await hand.post(f"deliveries/{alarm}/retry")
+    assert left["resolved_by"] == end
+    assert [await hand.stock.deliver() for _ in range(3)] == [[alarm], [end], []]
+
+
+@pytest.mark.parametrize("action", [Action.ALARMED, Action.RESOLVED])
+async def test_nothing_of_what_is_over_is_said_over_what_is_open_on_its_key_also_with_force(
+    hand: Hand, action: Action
+) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    identifier = await hand.stock.delivery(incident=incident, action=action, state=DeliveryState.DEAD)
+    open_one = await hand.stock.incident()
+    answer = await hand.post(f"deliveries/{identifier}/retry", 409, force=True)
+    assert f"incident {open_one} is open on its key" in answer["detail"]
+
+
+async def test_the_alarm_of_what_is_still_open_is_sent_again_by_itself(hand: Hand) -> None:
+    await hand.stock.incident()
+    alarm = await hand.dead()
+    assert "resolved_by" not in await hand.post(f"deliveries/{alarm}/retry")
+    assert [await hand.stock.deliver() for _ in range(2)] == [[alarm], []]
+
+
 async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:
     identifier = await hand.dead()
     await hand.stock.delivery(action=Action.RESOLVED, key="prod/f2")
@@ -433,7 +475,9 @@ async def test_a_token_that_nobody_asked_for_is_not_noted_as_a_credential(hand: 
 
 async def test_only_who_may_use_the_admin_api_may_do_anything(stock: Stock) -> None:
     guard = Guard(token=Secret("admin-s3cret"), loopback=True)
-    actions = Actions(store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, guard=guard)
+    actions = Actions(
+        store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, new_id=str, guard=guard
+    )
     identifier = await stock.delivery()
     async with serving(*actions.routes()) as client:
         for route in actions.routes():

@@ -18,7 +18,7 @@ from alertbridge.operate.bulk import Bulk
 from alertbridge.operate.guard import OPERATOR, Guard
 from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
-from tests.support.clock import ManualClock
+from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DELIVERED, MINUTE, Stock, serving
 
 ELVEN = Elven(name="elven", url=Secret("http://127.0.0.1:9/elven/s3cret-token"))
@@ -73,6 +73,7 @@ async def desk(store: Store) -> AsyncIterator[Desk]:
         destinations=lambda: {"elven": ELVEN},
         wake=lambda: woken.append("woken"),
         clock=stock.clock,
+        new_id=lambda: stock.new_id("d"),
         guard=guard,
     )
     admin = Admin(store=store, stations={}, clock=stock.clock, guard=guard)
@@ -187,3 +188,17 @@ async def test_what_was_never_composed_is_composed_or_refused_one_by_one(desk: D
     assert reason.startswith("destination gone is not configured")
     (claim,) = await desk.stock.claim()
     assert (claim.id, claim.payload["action"]) == (found, "alarmed")
+
+
+async def test_alarms_of_what_is_over_are_each_followed_by_a_resolved_and_it_is_said_how_many(
+    desk: Desk,
+) -> None:
+    incident = await desk.stock.incident(closed_at=NOON)
+    alarm = await desk.dead("prod/f1")
+    end = await desk.stock.delivery(incident=incident, action=Action.RESOLVED, state=DeliveryState.DEAD)
+    await desk.stock.incident(key="k2", closed_at=NOON)
+    other = await desk.stock.delivery(incident="i02", key="k2", state=DeliveryState.DEAD)
+    *_, left = await desk.post("retry", state="dead", count=3, force=True)
+    assert (left["done"], left["refused"], left["resolved"]) == (3, 0, 2)
+    delivered = [one for _ in range(5) for one in await desk.stock.deliver()]
+    assert sorted(delivered) == sorted([alarm, end, other, "d04"])

@@ -70,8 +70,10 @@ class Desk:
 
         self._pages = (
             Admin(store=store, stations=stations, expected=expected, clock=clock, guard=guard),
-            Actions(store=store, destinations=destinations, wake=wake, clock=clock, guard=guard),
-            Bulk(store=store, destinations=destinations, wake=wake, clock=clock, guard=guard),
+            Actions(
+                store=store, destinations=destinations, wake=wake, clock=clock, new_id=new_id, guard=guard
+            ),
+            Bulk(store=store, destinations=destinations, wake=wake, clock=clock, new_id=new_id, guard=guard),
             Closing(store=store, clock=clock, new_id=new_id, decide=decide, guard=guard),
             Stopping(store=store, stations=stations, clock=clock, guard=guard),
             Checkups(

@@ -32,13 +32,22 @@ class NotPossible(AlertbridgeError):  # noqa: N818 - names what happened, as err
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """A delivery as it is left; None where an incident is not over, and has none yet."""
+    """A delivery as it is left; None where an incident is not over, and has none yet.
+
+    `resolved_by` is the `resolved` that follows the alarm of an incident that is over.
+    """
 
     incident: str
     destination: str
     delivery: str | None
     state: DeliveryState | None
     missing: tuple[str, ...] = ()
+    resolved_by: str | None = None
+
+
+def with_its_end(detail: Mapping[str, JSON], left: Amended) -> dict[str, JSON]:
+    """What the audit keeps of a deed: also what follows by itself."""
+    return {**detail, **({"resolved_by": left.resolved_by} if left.resolved_by else {})}
 
 
 def sendable(connection: Connection, delivery: str, *, force: bool, now: datetime) -> Row[Any] | None:
@@ -91,6 +100,34 @@ def send_again(connection: Connection, row: Row[Any], composed: Composed | None,
         **young,
     )
     return _amended(row, left, lacks)
+
+
+def resolve_behind(connection: Connection, alarm: Row[Any]) -> Row[Any] | None:
+    """What waits behind an alarm, or is dead there, and says that its incident is over."""
+    return connection.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.incident == alarm.incident,
+            deliveries.c.action == Action.RESOLVED.value,
+            deliveries.c.seq > alarm.seq,
+            deliveries.c.state.in_((DeliveryState.PENDING.value, DeliveryState.DEAD.value)),
+            deliveries.c.repeats.is_(None),
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def open_there(connection: Connection, row: Row[Any]) -> str | None:
+    """The incident that is open on the key of a delivery."""
+    found: str | None = connection.scalar(
+        select(incidents.c.id).where(
+            incidents.c.destination == row.destination,
+            incidents.c.key == row.key,
+            incidents.c.closed_at.is_(None),
+        )
+    )
+    return found
 
 
 def discard(connection: Connection, delivery: str, *, reason: str, now: datetime) -> Amended | None:
