@@ -10,6 +10,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from alertbridge.destinations.elven import Elven
 from alertbridge.destinations.hivel import AuthHeader, Hivel
 from alertbridge.model import Action, DeliveryState, Reporting, Secret
 from alertbridge.operate.actions import Actions
@@ -28,6 +29,7 @@ HIVEL = Hivel(
     token=Secret("hivel-s3cret"),
     auth_header=AuthHeader.X_API_TOKEN,
 )
+ELVEN = Elven(name="elven", url=Secret("http://127.0.0.1:9/elven/s3cret-token"))
 REPOSITORY = "https://github.com/acme/checkout"
 BOTH = ("repo_url", "pr_number")
 REFUSED = Result(DeliveryState.DEAD, "rejected", "422: no", None)
@@ -88,9 +90,10 @@ async def hand(stock: Stock) -> AsyncIterator[Hand]:
     guard = Guard(token=None, loopback=True)
     actions = Actions(
         store=stock.store,
-        destinations=lambda: {"hivel": HIVEL},
+        destinations=lambda: {"hivel": HIVEL, "elven": ELVEN},
         wake=lambda: woken.append("woken"),
         clock=stock.clock,
+        new_id=lambda: stock.new_id("d"),
         guard=guard,
     )
     admin = Admin(store=stock.store, stations={}, clock=stock.clock, guard=guard)
@@ -268,6 +271,85 @@ async def test_a_dead_alarm_whose_incident_is_over_is_not_sent_again_unless_forc
     assert "was not worth saying any more" in answer["detail"]
 
 
+@pytest.mark.parametrize("action", [Action.ALARMED, Action.RESOLVED])
+async def test_what_was_decided_without_its_destination_is_composed_when_it_is_sent_again(
+    hand: Hand, action: Action
+) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    identifier = await hand.stock.delivery(
+        incident=incident, action=action, state=DeliveryState.DEAD, payload={}
+    )
+    assert (await hand.post(f"deliveries/{identifier}/retry"))["state"] == "pending"
+    payload = (await hand.delivery(identifier))["payload"]
+    assert (payload["title"], payload["external_aggregate_key"]) == ("Down", "prod/f1")
+    assert (payload["action"], payload["severity"]) == (action.value, "high")
+
+
+async def test_a_record_decided_without_its_destination_is_held_for_what_it_lacks(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="hivel", closed_at=NOON, reporting=Reporting.RECORD)
+    record = await hand.stock.delivery(
+        incident=incident, destination="hivel", action=Action.RECORD, state=DeliveryState.DEAD, payload={}
+    )
+    left = await hand.post(f"deliveries/{record}/retry")
+    assert (left["state"], left["missing"]) == ("held", [*BOTH])
+    await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY, pr_number=44)
+    assert await hand.stock.deliver("hivel") == [record]
+
+
+async def test_what_was_never_composed_is_refused_while_its_destination_is_not_configured(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="gone")
+    identifier = await hand.stock.delivery(
+        incident=incident, destination="gone", state=DeliveryState.DEAD, payload={}
+    )
+    answer = await hand.post(f"deliveries/{identifier}/retry", 409)
+    assert answer["detail"] == (
+        "destination gone is not configured, so nothing can be composed for it; "
+        "add gone under destinations and reload, then try again"
+    )
+    assert (await hand.delivery(identifier))["state"] == "dead"
+
+
+async def test_a_forced_alarm_of_what_is_over_is_followed_by_its_resolved(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.dead()
+    await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    assert await hand.stock.claim() == [], "nobody was told of it, so there is nothing to close"
+    left = await hand.post(f"deliveries/{alarm}/retry", force=True)
+    end = left["resolved_by"]
+    assert await hand.stock.deliver() == [alarm]
+    assert await hand.stock.deliver() == [end]
+    payload = (await hand.delivery(end))["payload"]
+    assert (payload["action"], payload["external_aggregate_key"]) == ("resolved", "prod/f1")
+    assert await hand.stock.deliver() == []
+
+
+async def test_a_resolved_that_is_dead_behind_its_alarm_is_sent_again_with_it(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.dead()
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED, state=DeliveryState.DEAD)
+    left = await hand.post(f"deliveries/{alarm}/retry")
+    assert left["resolved_by"] == end
+    assert [await hand.stock.deliver() for _ in range(3)] == [[alarm], [end], []]
+
+
+@pytest.mark.parametrize("action", [Action.ALARMED, Action.RESOLVED])
+async def test_nothing_of_what_is_over_is_said_over_what_is_open_on_its_key_also_with_force(
+    hand: Hand, action: Action
+) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    identifier = await hand.stock.delivery(incident=incident, action=action, state=DeliveryState.DEAD)
+    open_one = await hand.stock.incident()
+    answer = await hand.post(f"deliveries/{identifier}/retry", 409, force=True)
+    assert f"incident {open_one} is open on its key" in answer["detail"]
+
+
+async def test_the_alarm_of_what_is_still_open_is_sent_again_by_itself(hand: Hand) -> None:
+    await hand.stock.incident()
+    alarm = await hand.dead()
+    assert "resolved_by" not in await hand.post(f"deliveries/{alarm}/retry")
+    assert [await hand.stock.deliver() for _ in range(2)] == [[alarm], []]
+
+
 async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:
     identifier = await hand.dead()
     await hand.stock.delivery(action=Action.RESOLVED, key="prod/f2")
@@ -393,7 +475,9 @@ async def test_a_token_that_nobody_asked_for_is_not_noted_as_a_credential(hand: 
 
 async def test_only_who_may_use_the_admin_api_may_do_anything(stock: Stock) -> None:
     guard = Guard(token=Secret("admin-s3cret"), loopback=True)
-    actions = Actions(store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, guard=guard)
+    actions = Actions(
+        store=stock.store, destinations=dict, wake=lambda: None, clock=stock.clock, new_id=str, guard=guard
+    )
     identifier = await stock.delivery()
     async with serving(*actions.routes()) as client:
         for route in actions.routes():

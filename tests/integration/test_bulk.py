@@ -11,15 +11,17 @@ import orjson
 import pytest
 import pytest_asyncio
 
-from alertbridge.model import Action, DeliveryState
+from alertbridge.destinations.elven import Elven
+from alertbridge.model import Action, DeliveryState, Secret
 from alertbridge.operate.admin import Admin
 from alertbridge.operate.bulk import Bulk
 from alertbridge.operate.guard import OPERATOR, Guard
 from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
-from tests.support.clock import ManualClock
+from tests.support.clock import NOON, ManualClock
 from tests.support.stock import DELIVERED, MINUTE, Stock, serving
 
+ELVEN = Elven(name="elven", url=Secret("http://127.0.0.1:9/elven/s3cret-token"))
 REFUSED = Result(DeliveryState.DEAD, "rejected", "HTTP 422: no", None)
 OVERTAKEN = (
     "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
@@ -66,7 +68,14 @@ class Desk:
 async def desk(store: Store) -> AsyncIterator[Desk]:
     stock, woken = Stock(store, ManualClock()), list[str]()
     guard = Guard(token=None, loopback=True)
-    bulk = Bulk(store=store, wake=lambda: woken.append("woken"), clock=stock.clock, guard=guard)
+    bulk = Bulk(
+        store=store,
+        destinations=lambda: {"elven": ELVEN},
+        wake=lambda: woken.append("woken"),
+        clock=stock.clock,
+        new_id=lambda: stock.new_id("d"),
+        guard=guard,
+    )
     admin = Admin(store=store, stations={}, clock=stock.clock, guard=guard)
     async with serving(*bulk.routes(), *admin.routes()) as client:
         yield Desk(stock, client, woken)
@@ -165,3 +174,31 @@ async def test_what_is_not_said_clearly_is_refused(
     (refused,) = await desk.post(path, 400, **body)
     assert problem in refused["detail"]
     assert (await desk.states())[dead] == "dead"
+
+
+async def test_what_was_never_composed_is_composed_or_refused_one_by_one(desk: Desk) -> None:
+    incident = await desk.stock.incident()
+    found = await desk.stock.delivery(incident=incident, state=DeliveryState.DEAD, payload={})
+    gone = await desk.stock.incident(destination="gone")
+    lost = await desk.stock.delivery(incident=gone, destination="gone", state=DeliveryState.DEAD, payload={})
+    *_, left = await desk.post("retry", state="dead", count=2)
+    assert (left["done"], left["refused"]) == (1, 1)
+    ((refused, reason),) = [(one["delivery"], one["reason"]) for one in left["refusals"]]
+    assert refused == lost
+    assert reason.startswith("destination gone is not configured")
+    (claim,) = await desk.stock.claim()
+    assert (claim.id, claim.payload["action"]) == (found, "alarmed")
+
+
+async def test_alarms_of_what_is_over_are_each_followed_by_a_resolved_and_it_is_said_how_many(
+    desk: Desk,
+) -> None:
+    incident = await desk.stock.incident(closed_at=NOON)
+    alarm = await desk.dead("prod/f1")
+    end = await desk.stock.delivery(incident=incident, action=Action.RESOLVED, state=DeliveryState.DEAD)
+    await desk.stock.incident(key="k2", closed_at=NOON)
+    other = await desk.stock.delivery(incident="i02", key="k2", state=DeliveryState.DEAD)
+    *_, left = await desk.post("retry", state="dead", count=3, force=True)
+    assert (left["done"], left["refused"], left["resolved"]) == (3, 0, 2)
+    delivered = [one for _ in range(5) for one in await desk.stock.deliver()]
+    assert sorted(delivered) == sorted([alarm, end, other, "d04"])

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import count
+from types import MappingProxyType
 
 import aiohttp
 from aiohttp import web
@@ -17,6 +18,7 @@ from alertbridge.destinations.elven import Elven
 from alertbridge.incidents.state import Changes, Incident, Known, Member
 from alertbridge.metrics import Metrics
 from alertbridge.model import (
+    JSON,
     Action,
     AlertId,
     Content,
@@ -135,6 +137,7 @@ class Stock:
         action: Action = Action.ALARMED,
         state: DeliveryState = DeliveryState.PENDING,
         missing: tuple[str, ...] = (),
+        payload: Mapping[str, JSON] = MappingProxyType({"title": "Down"}),
     ) -> str:
         now = self.clock.now()
         posting = Posting(
@@ -146,7 +149,7 @@ class Stock:
             rules_hash="abc",
             severity=Severity.HIGH,
             state=state,
-            payload={"title": "Down"},
+            payload=dict(payload),
             missing=missing,
             due_at=now,
             received_at=now,

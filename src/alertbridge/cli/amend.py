@@ -167,3 +167,5 @@ def act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_js
         click.echo(f"kept for the record of incident {left['incident']}{missing}")
     else:
         click.echo(f"delivery {left['delivery']} to {left['destination']}: {left['state']}{missing}")
+    if "resolved_by" in left:
+        click.echo(f"its incident is over, so {left['resolved_by']} follows and resolves it")

@@ -54,7 +54,8 @@ def retry(
     """Send what is dead again, or what waits for another try at once.
 
     One delivery by its ID, or with filters all that match, oldest first. A message on whose key something newer was
-    delivered is refused, unless --force: it would undo that.
+    delivered is refused, unless --force: it would undo that. The alarm of an incident that is over is followed by its
+    resolved, so that nothing stays open.
     """
     body = {"force": force}
     if identifier is not None:
@@ -212,6 +213,8 @@ def _preview(seen: Mapping[str, Any], action: str) -> Iterator[str]:
 
 def _came_to(left: Mapping[str, Any], action: str) -> Iterator[str]:
     yield f"{left['done']} of {left['matched']} {_DEEDS[action]}"
+    if "resolved" in left:
+        yield f"alarms of incidents that are over, each followed by its resolved: {left['resolved']}"
     for reason, number in left["reasons"].items():
         yield f"{number} refused: {reason}"
     for one in left["refusals"][:_SHOWN_REFUSALS]:

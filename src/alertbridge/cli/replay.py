@@ -86,9 +86,9 @@ def _change(told: Mapping[str, Any]) -> Iterator[str]:
     yield f"event {told['event']} of {told['source']}, received {second(told['received_at'])}"
     for alert in told["alerts"]:
         effects = [f"{one['effect']} at {one['destination']} ({one['key']})" for one in alert["effects"]]
-        rules = ", ".join(alert["rules"]) or "no rule asked"
+        by = f", by {', '.join(alert['rules'])}" if alert["rules"] else ""
         became = ", ".join(effects) or alert["note"]
-        yield f"  {alert['fingerprint']} {alert['status']}: {became}, by {rules}"
+        yield f"  {alert['fingerprint']} {alert['status']}: {became}{by}"
     for message in told["messages"]:
         yield f"  to say: {message['destination']} {message['action']} {message['key']}"
 

@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
 from alertbridge.deliver.completing import complete
+from alertbridge.deliver.repairing import Repair
 from alertbridge.destinations import Destination
 from alertbridge.destinations.change import pull_request_number, repository_url
 from alertbridge.operate.answers import said
@@ -80,12 +81,14 @@ class Actions:
         destinations: Callable[[], Mapping[str, Destination]],
         wake: Callable[[], None],
         clock: Clock,
+        new_id: Callable[[], str],
         guard: Guard,
     ) -> None:
         self._store = store
         self._destinations = destinations
         self._wake = wake
         self._clock = clock
+        self._new_id = new_id
         self._guard = guard
         self._log = structlog.get_logger().bind()
 
@@ -94,7 +97,7 @@ class Actions:
         handlers: dict[str, Handler] = {
             "incidents/{id}/complete": partial(self._answer, "complete", Complete, self._complete),
             "incidents/{id}/skip": partial(self._answer, "skip", Why, _skip),
-            "deliveries/{id}/retry": partial(self._answer, "retry", Retry, _retry),
+            "deliveries/{id}/retry": partial(self._answer, "retry", Retry, self._retry),
             "deliveries/{id}/discard": partial(self._answer, "discard", Why, _discard),
         }
         return [web.post(f"/api/v1/{path}", self._guard.wrap(handler)) for path, handler in handlers.items()]
@@ -115,7 +118,10 @@ class Actions:
                 404, "Not found", f'there is no "{identifier}"; what is finished is deleted in time'
             )
         self._wake()
-        return said({**asdict(left), "missing": [*left.missing]})
+        shown = {**asdict(left), "missing": [*left.missing]}
+        if left.resolved_by is None:
+            del shown["resolved_by"]
+        return said(shown)
 
     async def _do(self, action: str, act: _Act[_B], identifier: str, asked: _B, *, by: str) -> Amended | None:
         """Act and note it, in one transaction; and tell of it once it is on disk."""
@@ -125,7 +131,8 @@ class Actions:
         def work(connection: Connection) -> Amended | None:
             left = act(connection, identifier, asked, now)
             if left is not None:
-                entry = Entry(by, action, left.incident, left.delivery, left.destination, detail)
+                noted = amend.with_its_end(detail, left)
+                entry = Entry(by, action, left.incident, left.delivery, left.destination, noted)
                 audit.note(connection, entry, now=now)
             return left
 
@@ -152,13 +159,13 @@ class Actions:
             connection, incident, fields=fields, origin="operator", destinations=destinations, now=now
         )
 
+    def _retry(self, connection: Connection, delivery: str, asked: Retry, now: datetime) -> Amended | None:
+        repair = Repair(connection, destinations=self._destinations(), new_id=self._new_id, now=now)
+        return repair.retry(delivery, force=asked.force)
+
 
 def _skip(connection: Connection, incident: str, asked: Why, now: datetime) -> Amended | None:
     return amend.skip_record(connection, incident, reason=asked.reason, now=now)
-
-
-def _retry(connection: Connection, delivery: str, asked: Retry, now: datetime) -> Amended | None:
-    return amend.retry(connection, delivery, force=asked.force, now=now)
 
 
 def _discard(connection: Connection, delivery: str, asked: Why, now: datetime) -> Amended | None:

@@ -14,6 +14,8 @@ from pydantic import AwareDatetime, Field, model_validator
 from sqlalchemy import Connection
 
 from alertbridge.clock import Clock
+from alertbridge.deliver.repairing import Repair
+from alertbridge.destinations import Destination
 from alertbridge.model import JSON, Action, DeliveryState
 from alertbridge.operate.answers import said
 from alertbridge.operate.asked import Asked, Reason, read
@@ -104,28 +106,48 @@ class _Tally:
 
     matched: int
     done: int = 0
+    resolved: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     refusals: list[JSON] = field(default_factory=list)
 
-    def refuse(self, delivery: str, reason: str) -> None:
-        self.reasons[reason] += 1
+    def count(self, delivery: str, result: Amended | str) -> None:
+        if isinstance(result, Amended):
+            self.done += 1
+            self.resolved += result.resolved_by is not None
+            return
+        self.reasons[result] += 1
         if len(self.refusals) < _MOST_REFUSALS:
-            self.refusals.append({"delivery": delivery, "reason": reason})
+            self.refusals.append({"delivery": delivery, "reason": result})
 
     def so_far(self) -> dict[str, JSON]:
         return {"matched": self.matched, "done": self.done, "refused": self.reasons.total()}
+
+    def in_the_end(self) -> dict[str, JSON]:
+        resolved: dict[str, JSON] = {"resolved": self.resolved} if self.resolved else {}
+        return {**self.so_far(), **resolved}
 
 
 class Bulk:
     """Answers a `dry_run` with what matches; else does it, oldest first, in transactions of 200, and answers in lines.
 
-    Where more match than `count` says, nothing is done: 409.
+    Where more match than `count` says, nothing is done: 409. `destinations` is asked for the present ones.
     """
 
-    def __init__(self, *, store: Store, wake: Callable[[], None], clock: Clock, guard: Guard) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        destinations: Callable[[], Mapping[str, Destination]],
+        wake: Callable[[], None],
+        clock: Clock,
+        new_id: Callable[[], str],
+        guard: Guard,
+    ) -> None:
         self._store = store
+        self._destinations = destinations
         self._wake = wake
         self._clock = clock
+        self._new_id = new_id
         self._guard = guard
         self._log = structlog.get_logger().bind()
 
@@ -158,33 +180,31 @@ class Bulk:
             if place is None:
                 break
             after = place
-            for delivery, refusal in results:
-                if refusal is None:
-                    tally.done += 1
-                else:
-                    tally.refuse(delivery, refusal)
+            for delivery, result in results:
+                tally.count(delivery, result)
             self._wake()
             if len(results) == _AT_ONCE:
                 yield tally.so_far()
         reasons: dict[str, JSON] = dict(tally.reasons.most_common())
         self._log.info(
-            "operator.acted_on_many", action=asked.ACTION, by=by, **tally.so_far(), reasons=reasons
+            "operator.acted_on_many", action=asked.ACTION, by=by, **tally.in_the_end(), reasons=reasons
         )
-        yield {**tally.so_far(), "reasons": reasons, "refusals": tally.refusals, "complete": True}
+        yield {**tally.in_the_end(), "reasons": reasons, "refusals": tally.refusals, "complete": True}
 
     def _some(
         self, asked: Many, after: int, last: int, by: str, connection: Connection
-    ) -> tuple[int | None, list[tuple[str, str | None]]]:
-        """One transaction: where it ended, and each delivery with the reason why it was refused, if it was."""
+    ) -> tuple[int | None, list[tuple[str, Amended | str]]]:
+        """One transaction: where it ended, and each delivery as it is left, or with the reason why it was refused."""
         chosen = bulk.chosen(connection, asked.wanted, after=after, last=last, most=_AT_ONCE)
         results = [(delivery, self._one(connection, asked, delivery, by)) for _, delivery in chosen]
         return (chosen[-1][0] if chosen else None), results
 
-    def _one(self, connection: Connection, asked: Many, delivery: str, by: str) -> str | None:
+    def _one(self, connection: Connection, asked: Many, delivery: str, by: str) -> Amended | str:
         now = self._clock.now()
         try:
             if isinstance(asked, RetryMany):
-                left = amend.retry(connection, delivery, force=asked.force, now=now)
+                repair = Repair(connection, destinations=self._destinations(), new_id=self._new_id, now=now)
+                left = repair.retry(delivery, force=asked.force)
             else:
                 assert isinstance(asked, DiscardMany)
                 left = amend.discard(connection, delivery, reason=asked.reason or "", now=now)
@@ -192,6 +212,7 @@ class Bulk:
             return str(error)
         assert left is not None, "it was found in this transaction"
         detail = asked.model_dump(mode="json", exclude_none=True, exclude={"count", "dry_run"})
-        entry = Entry(by, asked.ACTION, left.incident, delivery, left.destination, {"filter": detail})
+        noted = amend.with_its_end({"filter": detail}, left)
+        entry = Entry(by, asked.ACTION, left.incident, delivery, left.destination, noted)
         audit.note(connection, entry, now=now)
-        return None
+        return left

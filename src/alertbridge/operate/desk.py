@@ -11,6 +11,7 @@ from aiohttp import web
 from alertbridge.clock import Clock
 from alertbridge.config.settings import Settings
 from alertbridge.deliver.courier import Courier
+from alertbridge.destinations import Destination
 from alertbridge.heartbeats.silence import Pulse
 from alertbridge.metrics import Metrics
 from alertbridge.operate.actions import Actions
@@ -63,12 +64,16 @@ class Desk:
         self._expected: dict[str, timedelta] = {}
         self.exchange(settings, expected=expected)
         stations, expected = self._stations, self._expected
+
+        def destinations() -> Mapping[str, Destination]:
+            return bridge().destinations
+
         self._pages = (
             Admin(store=store, stations=stations, expected=expected, clock=clock, guard=guard),
             Actions(
-                store=store, destinations=lambda: bridge().destinations, wake=wake, clock=clock, guard=guard
+                store=store, destinations=destinations, wake=wake, clock=clock, new_id=new_id, guard=guard
             ),
-            Bulk(store=store, wake=wake, clock=clock, guard=guard),
+            Bulk(store=store, destinations=destinations, wake=wake, clock=clock, new_id=new_id, guard=guard),
             Closing(store=store, clock=clock, new_id=new_id, decide=decide, guard=guard),
             Stopping(store=store, stations=stations, clock=clock, guard=guard),
             Checkups(

@@ -14,6 +14,7 @@ from alertbridge.model import JSON, Event, instant
 from alertbridge.pipeline import Bridge, recall, understand, weigh
 
 _SILENT = frozenset({Effect.REPEATED})
+_SETTLED = "nothing new; what was doubted or held of it no longer is"
 
 
 class Rehearsal:
@@ -53,7 +54,7 @@ def _told(event: Event, changes: Changes, state: State) -> dict[str, JSON]:
         "event": event.id,
         "source": event.source,
         "received_at": instant(event.received_at),
-        "alerts": _alerts(changes, state),
+        "alerts": became(changes, state),
         "messages": [
             {
                 "destination": state.incidents[one.incident].destination,
@@ -65,8 +66,8 @@ def _told(event: Event, changes: Changes, state: State) -> dict[str, JSON]:
     }
 
 
-def _alerts(changes: Changes, state: State) -> list[JSON]:
-    """What would become of those alerts that anything would become of."""
+def became(changes: Changes, state: State) -> list[JSON]:
+    """What would become of those alerts that anything would become of; where `effects` is empty, `note` says why."""
     alerts: list[JSON] = []
     for verdict in changes.verdicts:
         effects: list[JSON] = [
@@ -85,7 +86,7 @@ def _alerts(changes: Changes, state: State) -> list[JSON]:
                     "status": verdict.status,
                     "rules": list(verdict.rules),
                     "effects": effects,
-                    "note": verdict.note,
+                    "note": verdict.note or ("" if effects else _SETTLED),
                 }
             )
     return alerts

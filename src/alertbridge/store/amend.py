@@ -14,7 +14,7 @@ from sqlalchemy import Connection, and_, exists, select, update
 from sqlalchemy.engine import Row
 
 from alertbridge.errors import AlertbridgeError
-from alertbridge.model import JSON, Action, DeliveryState, instant
+from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
 from alertbridge.store.schema import deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
@@ -32,17 +32,26 @@ class NotPossible(AlertbridgeError):  # noqa: N818 - names what happened, as err
 
 @dataclass(frozen=True, slots=True)
 class Amended:
-    """A delivery as it is left; None where an incident is not over, and has none yet."""
+    """A delivery as it is left; None where an incident is not over, and has none yet.
+
+    `resolved_by` is the `resolved` that follows the alarm of an incident that is over.
+    """
 
     incident: str
     destination: str
     delivery: str | None
     state: DeliveryState | None
     missing: tuple[str, ...] = ()
+    resolved_by: str | None = None
 
 
-def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) -> Amended | None:
-    """Send it as soon as its line allows, with its whole time before it again; None if there is no such delivery.
+def with_its_end(detail: Mapping[str, JSON], left: Amended) -> dict[str, JSON]:
+    """What the audit keeps of a deed: also what follows by itself."""
+    return {**detail, **({"resolved_by": left.resolved_by} if left.resolved_by else {})}
+
+
+def sendable(connection: Connection, delivery: str, *, force: bool, now: datetime) -> Row[Any] | None:
+    """The delivery, if it may be sent again; None if there is no such delivery.
 
     A dead `alarmed` or `resolved` is refused where something newer was delivered on its key, since it would undo that,
     unless `force`; a record while its incident may still open again, since that would make a second one.
@@ -65,9 +74,60 @@ def retry(connection: Connection, delivery: str, *, force: bool, now: datetime) 
             "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
             "with force it is sent all the same"
         )
-    young = _made_young(row, now) if state is DeliveryState.DEAD else {}
-    _change(connection, row, DeliveryState.PENDING, next_attempt_at=now, **young)
-    return _amended(row, DeliveryState.PENDING)
+    return row
+
+
+def send_again(connection: Connection, row: Row[Any], composed: Composed | None, *, now: datetime) -> Amended:
+    """Send it as soon as its line allows, with its whole time before it again, and with what is newly `composed`.
+
+    It is held if that lacks anything.
+    """
+    young = _made_young(row, now) if row.state == DeliveryState.DEAD.value else {}
+    if composed is None:
+        _change(connection, row, DeliveryState.PENDING, next_attempt_at=now, **young)
+        return _amended(row, DeliveryState.PENDING)
+    lacks = composed.missing
+    left = DeliveryState.HELD if lacks else DeliveryState.PENDING
+    _change(
+        connection,
+        row,
+        left,
+        payload=dict(composed.payload),
+        missing=list(lacks),
+        last_error=f"missing: {', '.join(lacks)}" if lacks else row.last_error,
+        next_attempt_at=None if lacks else now,
+        ready=False,
+        **young,
+    )
+    return _amended(row, left, lacks)
+
+
+def resolve_behind(connection: Connection, alarm: Row[Any]) -> Row[Any] | None:
+    """What waits behind an alarm, or is dead there, and says that its incident is over."""
+    return connection.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.incident == alarm.incident,
+            deliveries.c.action == Action.RESOLVED.value,
+            deliveries.c.seq > alarm.seq,
+            deliveries.c.state.in_((DeliveryState.PENDING.value, DeliveryState.DEAD.value)),
+            deliveries.c.repeats.is_(None),
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def open_there(connection: Connection, row: Row[Any]) -> str | None:
+    """The incident that is open on the key of a delivery."""
+    found: str | None = connection.scalar(
+        select(incidents.c.id).where(
+            incidents.c.destination == row.destination,
+            incidents.c.key == row.key,
+            incidents.c.closed_at.is_(None),
+        )
+    )
+    return found
 
 
 def discard(connection: Connection, delivery: str, *, reason: str, now: datetime) -> Amended | None:
