@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
 from sqlalchemy import Connection, event
 
 from alertbridge.model import Severity
-from alertbridge.store import dispatch
+from alertbridge.store import dispatch, outbox
+from alertbridge.store.dispatch import Claim
 from alertbridge.store.schema import to_microseconds
 from alertbridge.store.store import Store
 from tests.support.line import Outbox, lost, moment
@@ -96,6 +98,57 @@ async def test_no_step_of_delivering_reads_a_history_or_sorts_a_queue(box: Outbo
         for step in steps:
             assert not step.startswith("SCAN") or step == "SCAN CONSTANT ROW", (statement, steps)
             assert "TEMP B-TREE" not in step, (statement, steps)
+
+
+async def test_one_claim_looks_at_a_bounded_part_of_a_long_queue_that_is_put_off(box: Outbox) -> None:
+    """What is due behind it is found all the same, in a few transactions of a few statements for each row."""
+    number = 1200
+    box.interval = 3600
+    await crowd(box, number, state="delivered", due=None)
+    postings = [box.posting("A2", f"crowd {n}", at=1) for n in range(1, number + 1)]
+    await box.store.write(lambda connection: outbox.post(connection, postings, now=moment(1)))
+    await box.post("A1", "fresh", at=1, severity=Severity.LOW)
+    statements: list[int] = []
+    looked_at: list[int] = []
+    claims: list[Claim] = []
+    while not claims:
+        before = await _put_off(box)
+        with said(box) as heard:
+            claims = await box.claim(at=2, most=4)
+        statements.append(len(heard))
+        looked_at.append(await _put_off(box) - before)
+        more = await box.store.read(lambda connection: dispatch.first_in_line(connection, "elven", 1))
+        assert claims or more
+    print(f"put off {looked_at} with {statements} statements")
+    assert [claim.key for claim in claims] == ["fresh"]
+    assert sum(looked_at) == number
+    assert max(looked_at) <= 500
+    assert max(statements) <= 550, "one for each row, and a few for each page"
+    assert await box.claim(at=2) == []
+    assert len(await box.claim(at=3600, most=number)) == 500
+    assert len(await box.claim(at=3600, most=number)) == 500
+    assert len(await box.claim(at=3600, most=number)) == 200
+
+
+async def _put_off(box: Outbox) -> int:
+    rows = await box.rows("SELECT count(*) AS number FROM deliveries WHERE state = 'pending' AND NOT ready")
+    return int(str(rows[0]["number"]))
+
+
+@contextmanager
+def said(box: Outbox) -> Iterator[list[str]]:
+    """The statements of the writer meanwhile; one that is said of many rows counts once."""
+    statements: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    engine = box.store._writer._engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
 
 
 async def cost(box: Outbox) -> int:

@@ -136,6 +136,33 @@ async def test_both_actions_of_a_key_arrive_in_order(line: Line) -> None:
     assert line.taken() == [("a", "alarmed"), ("a", "resolved")]
 
 
+async def test_what_is_due_behind_much_that_is_put_off_is_sent_at_once_and_others_write_in_between(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatch, "_MOST_LOOKED_AT", 5)
+    line.courier.policy = replace(POLICY, key_interval=timedelta(hours=1))
+    keys = [f"k{number:02d}" for number in range(20)]
+    for key in keys:
+        await line.post(key)
+    assert await line.courier.run_once() == 20
+    for key in (*keys, "fresh"):
+        await line.post(key)
+    writes = count()
+    write = line.store.write
+
+    async def counted(work: Any) -> Any:
+        next(writes)
+        return await write(work)
+
+    monkeypatch.setattr(line.store, "write", counted)
+    assert await line.courier.start_due() == 1
+    assert next(writes) >= 5
+    await line.courier.drained()
+    assert line.taken()[20:] == [("fresh", "alarmed")]
+    line.clock.advance(timedelta(hours=1))
+    assert await line.courier.run_once() == 20
+
+
 @pytest.mark.parametrize("status", [408, 425, 500, 502, 503, 504])
 async def test_a_passing_failure_is_tried_again_later(line: Line, status: int) -> None:
     await line.behave({"mode": "status", "status": status, "times": 1})

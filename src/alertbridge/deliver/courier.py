@@ -68,12 +68,16 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """What one look at the outbox came to: what is ours to send, and what was done besides, to be told once it is on disk."""
+    """What one look at the outbox came to: what is ours to send, and what was done besides, to be told once it is on disk.
+
+    `unfinished` if nothing was found so far, and not all was looked at.
+    """
 
     claims: Sequence[Claim] = ()
     expired: int = 0
     folded: Folded | None = None
     ended: Sequence[Incident] = ()
+    unfinished: bool = False
 
 
 class Courier:
@@ -190,10 +194,9 @@ class Courier:
         room = self._room()
         if room <= 0:
             return 0
-        turn = await self._store.write(lambda connection: self._claim(connection, room))
-        if turn.expired:
-            self._log.warning("delivery.expired", number=turn.expired, held_for=str(self.policy.hold_for))
-        self._report.digested(turn.folded, turn.ended)
+        turn = await self._turn(room)
+        while turn.unfinished and not self._closing:  # others had the writer in between
+            turn = await self._turn(room)
         for claim in turn.claims:
             if (limit := self.policy.rate_limit) is not None:
                 self._left = [*self._left, self._clock.now()][-limit.requests :]
@@ -201,6 +204,14 @@ class Courier:
             self._flying.add(task)
             task.add_done_callback(self._landed)
         return len(turn.claims)
+
+    async def _turn(self, room: int) -> _Turn:
+        """Look at the outbox once, and tell what was done there besides."""
+        turn = await self._store.write(lambda connection: self._claim(connection, room))
+        if turn.expired:
+            self._log.warning("delivery.expired", number=turn.expired, held_for=str(self.policy.hold_for))
+        self._report.digested(turn.folded, turn.ended)
+        return turn
 
     @property
     def width(self) -> int:
@@ -271,7 +282,8 @@ class Courier:
             landing_time=self.policy.landing_time,
             collapse=self.policy.collapse,
         )
-        return _Turn(claims, expired, folded, ended)
+        unfinished = not claims and bool(dispatch.first_in_line(connection, self.name, 1))
+        return _Turn(claims, expired, folded, ended, unfinished)
 
     def _digest(
         self, connection: Connection, budget: int | None, now: datetime

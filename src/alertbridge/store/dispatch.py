@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    bindparam,
     case,
     exists,
     func,
@@ -62,7 +63,14 @@ class Result:
 
 _AHEAD = (DeliveryState.PENDING, DeliveryState.SENDING)
 _PENDING = among(deliveries.c.state, DeliveryState.PENDING)
+_PUT_OFF = (
+    update(deliveries)
+    .where(deliveries.c.id == bindparam("which"))
+    .values(next_attempt_at=bindparam("until", type_=Instant), ready=False)
+)
 _FARTHEST = timedelta(days=2)  # no retry is put off that far
+_PAGE = 200  # rows that are looked at together once the first do not do
+_MOST_LOOKED_AT = 500  # in one transaction: others want the writer as well
 
 
 def claim(
@@ -78,24 +86,33 @@ def claim(
     """Take up to `most` due deliveries by their rank, each the first in the line of its key, and note that attempts begin.
 
     A delivery behind another of its key that is neither final nor held is never taken, so a key has at most one in
-    flight and keeps its order. What is not worth saying any more is left out.
+    flight and keeps its order. What is not worth saying any more is left out. Where much is put off or left out this
+    gives up for now: then there is still a `first_in_line`, and it is to be called again in another transaction.
     """
     _notice_due(connection, destination, now)
     taken: list[Row[Any]] = []
-    while len(taken) < most and (rows := connection.execute(_first(destination, most - len(taken))).all()):
+    looked_at, page = 0, most
+    while len(taken) < most and looked_at < _MOST_LOOKED_AT:
+        rows = connection.execute(_first(destination, min(page, _MOST_LOOKED_AT - looked_at))).all()
+        if not rows:
+            break
+        looked_at, page = looked_at + len(rows), _PAGE
         keys = {row.key for row in rows if row.action in LIFECYCLE}
-        gone = converge(connection, destination, keys, collapse=collapse, now=now) if keys else frozenset()
+        if keys and converge(connection, destination, keys, collapse=collapse, now=now):
+            continue  # what follows on those keys takes its turn among these
         ready = []
+        put_off = {}
         for row in rows:
-            if row.id in gone:
-                continue
             due = spacing.earliest(
                 connection, row, now=now, key_interval=key_interval, landing_time=landing_time
             )
-            if due <= now:
+            if due > now:  # it makes room for what is due behind it
+                put_off[row.id] = due
+            else:
                 ready.append(row)
-            else:  # put off, and so it makes room for what is due behind it
-                _put_off(connection, row, due)
+                if len(taken) + len(ready) == most:
+                    break
+        _put_off(connection, put_off)
         _mark_sending(connection, ready)
         taken += ready
     claims = [_claim(row, now) for row in taken]
@@ -167,10 +184,9 @@ def first_in_line(connection: Connection, destination: str, most: int) -> list[s
     return [row.id for row in connection.execute(_first(destination, most))]
 
 
-def _put_off(connection: Connection, row: Row[Any], until: datetime) -> None:
-    connection.execute(
-        update(deliveries).where(deliveries.c.id == row.id).values(next_attempt_at=until, ready=False)
-    )
+def _put_off(connection: Connection, until: Mapping[str, datetime]) -> None:
+    if until:
+        connection.execute(_PUT_OFF, [{"which": each, "until": due} for each, due in until.items()])
 
 
 def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
