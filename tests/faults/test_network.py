@@ -56,7 +56,7 @@ def test_when_a_fault_has_ended_everything_accepted_arrives_in_order(evidence: E
         assert all(told[key] in ([], ["resolved"]) for key in FIRST), "what the fault met is dead, not lost"
         ended = sum(account.states[state] for state in ("dead", "delivered", "superseded"))
         assert ended == 2 * len(FIRST) + 1, "nobody is told the end of what he was not told"
-        assert set(account.states) == {"dead", "delivered"}
+        assert set(account.states) <= {"dead", "delivered", "superseded"}
         return
     assert told == {"a": ["alarmed", "resolved"], "b": ["alarmed", "resolved"], LATER: ["alarmed"]}
     assert set(account.states) == {"delivered"}
