@@ -34,12 +34,16 @@ class Listing:
 
 
 class ListingGroup(TaughtGroup):
-    """A group in which `list` is meant where no command is named."""
+    """A group in which the command `meant` is meant where none is named."""
+
+    def __init__(self, *args: Any, meant: str = "list", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.meant = meant
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if not args or (args[0] not in self.commands and args[0] not in ctx.help_option_names):
-            args = ["list", *args]
+            args = [self.meant, *args]
         return super().parse_args(ctx, args)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alertbridge.cli.listing import Listing, listing_group
@@ -84,9 +85,24 @@ def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _entry(item: Mapping[str, Any]) -> tuple[str, ...]:
-    detail = ", ".join(f"{name}: {value}" for name, value in item["detail"].items())
     about = item["delivery"] or item["incident"] or ""
-    return (second(item["at"]), item["who"], item["action"], item["destination"] or "-", about, detail)
+    return (
+        second(item["at"]),
+        item["who"],
+        item["action"],
+        item["destination"] or "-",
+        about,
+        ", ".join(words(item["detail"])),
+    )
+
+
+def words(detail: Mapping[str, Any]) -> Iterator[str]:
+    """What is kept of a deed as `name=value`; what is inside of something has no name before its own."""
+    for name, value in detail.items():
+        if isinstance(value, Mapping):
+            yield from words(value)
+        else:
+            yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
 DELIVERIES = Listing(

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
+from alertbridge.cli.listing import ListingGroup
 from alertbridge.cli.options import config_option, url_option
 from alertbridge.cli.table import second
-from alertbridge.cli.taught import Taught, TaughtGroup
+from alertbridge.cli.taught import Taught
 
 _SHORT = 12  # characters of a hash, as the other commands show it
 
@@ -25,11 +26,11 @@ def _beginning(_context: click.Context, _parameter: click.Parameter, value: str)
     return value.lower()
 
 
-@click.group(cls=TaughtGroup)
+@click.group(cls=ListingGroup, meant="history")
 def rules() -> None:
     """Look back at the rules that decided.
 
-    Events, incidents and deliveries name them by their hash, as `rules_hash`.
+    Events, incidents and deliveries name them by their hash, as `rules_hash`. Without a command, `history` is meant.
     """
 
 

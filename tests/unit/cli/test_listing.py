@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from alertbridge.cli.main import group
+from alertbridge.cli.records import words
+from alertbridge.errors import ConfigurationError
 from alertbridge.operate import query
 
 
@@ -44,3 +46,25 @@ def test_what_is_no_number_of_a_pull_request_is_wrong_usage(number: str) -> None
     result = CliRunner().invoke(group, ["complete", "01M805Q2E9CFR1JZF4KQKBKP5X", f"--pr-number={number}"])
     assert result.exit_code == 2
     assert "is not the number of a pull request" in result.output
+
+
+def test_what_is_kept_of_a_deed_is_told_in_words() -> None:
+    detail = {
+        "filter": {"state": "dead", "force": True},
+        "reason": "over meanwhile",
+        "fields": ["a"],
+        "n": None,
+    }
+    assert [*words(detail)] == [
+        "state=dead",
+        "force=true",
+        "reason=over meanwhile",
+        'fields=["a"]',
+        "n=null",
+    ]
+
+
+@pytest.mark.parametrize("listing", ["deliveries", "heartbeats", "rules"])
+def test_a_group_takes_the_options_of_what_is_meant_without_a_command(listing: str) -> None:
+    result = CliRunner().invoke(group, [listing, "--json", "--config", "nowhere.yaml"])
+    assert isinstance(result.exception, ConfigurationError), result.output
