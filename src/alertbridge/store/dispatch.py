@@ -69,8 +69,8 @@ _PUT_OFF = (
     .values(next_attempt_at=bindparam("until", type_=Instant), ready=False)
 )
 _FARTHEST = timedelta(days=2)  # no retry is put off that far
-_PAGE = 200  # rows that are looked at together once the first do not do
-_MOST_LOOKED_AT = 500  # in one transaction: others want the writer as well
+_PAGE = 100  # rows that are looked at together once the first do not do
+_MOST_LOOKED_AT = 200  # in one transaction: others want the writer as well
 
 
 def claim(
