@@ -178,6 +178,14 @@ async def test_a_rate_limit_that_is_used_up_is_kept(bench: Bench) -> None:
     assert not bench.stand_ins.received
 
 
+async def test_what_a_test_sends_counts_towards_the_rate_limit(bench: Bench) -> None:
+    policy = Policy(timeout=MINUTE, max_age=MINUTE, rate_limit=RateLimit(3, MINUTE, 3))
+    bench.stations["elven"] = Station(bench.stock.courier("elven", policy=policy), "elven")
+    await bench.post("elven/test")
+    refused = await bench.post("elven/test", 409)
+    assert "the rate limit leaves 1 requests now" in refused["detail"]
+
+
 @pytest.mark.parametrize(
     ("path", "status", "body"), [("nobody/test", 404, {}), ("elven/test", 400, {"to": 1})]
 )

@@ -198,12 +198,16 @@ class Courier:
         while turn.unfinished and not self._closing:  # others had the writer in between
             turn = await self._turn(room)
         for claim in turn.claims:
-            if (limit := self.policy.rate_limit) is not None:
-                self._left = [*self._left, self._clock.now()][-limit.requests :]
+            self.spend()
             task = asyncio.create_task(self._carry(claim))
             self._flying.add(task)
             task.add_done_callback(self._landed)
         return len(turn.claims)
+
+    def spend(self) -> None:
+        """A request leaves, be it past the outbox: it counts towards the rate limit, in this process."""
+        if (limit := self.policy.rate_limit) is not None:
+            self._left = [*self._left, self._clock.now()][-limit.requests :]
 
     async def _turn(self, room: int) -> _Turn:
         """Look at the outbox once, and tell what was done there besides."""

@@ -47,8 +47,8 @@ class _Tried:
 class Checkups:
     """Sends past the outbox, also while the destination is paused, and tells what was answered and how long it took.
 
-    Answers 200 whether all went well or not (`ok`), 404, or 409 where the rate limit leaves no room. What is sent does
-    not count towards that limit. `line` makes the way to the destination of that name; `clean` takes secrets out of
+    Answers 200 whether all went well or not (`ok`), 404, or 409 where the rate limit leaves no room. What is sent counts
+    towards that limit until the daemon is restarted. `line` makes the way to the destination of that name; `clean` takes secrets out of
     what is told.
     """
 
@@ -85,21 +85,23 @@ class Checkups:
             return unknown(query.DESTINATIONS, name)
         line = self._line(name)
         plan = checkup(line.destination, self._new_id(), now=self._clock.now())
-        budget = await self._store.read(self._stations[name].courier.budget)
+        courier = self._stations[name].courier
+        budget = await self._store.read(courier.budget)
         if budget is not None and budget < len(plan.steps):
             detail = f"the rate limit leaves {budget} requests now, and a test sends {len(plan.steps)}; try again later"
             return problem(409, "Not possible", detail)
-        tried = await self._try(line, plan)
+        tried = await self._try(line, plan, courier.spend)
         good, finding = verdict(plan, [(one.outcome, one.status) for one in tried])
         await self._note(name, plan, good=good, by=self._guard.who(request))
         steps: list[JSON] = [one.told for one in tried]
         return said({"name": name, "ok": good, "key": plan.key, "steps": steps, "finding": finding})
 
-    async def _try(self, line: Line, plan: Checkup) -> list[_Tried]:
+    async def _try(self, line: Line, plan: Checkup, spend: Callable[[], None]) -> list[_Tried]:
         await line.transport.open()
         try:
             tried: list[_Tried] = []
             for step in plan.steps:
+                spend()
                 tried.append(await self._take(line, step))
                 if not goes_on(tried[-1].outcome):
                     break
