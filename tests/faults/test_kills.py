@@ -220,7 +220,8 @@ def judge(load: Load, simulation: Simulation, database: Path) -> str:
         for (episode, action), (later, then) in pairwise(said[key]):
             told_over = (action, then) == ("alarmed", "alarmed") and episode != later
             assert not told_over, f"{later} was told while {episode} was open"
-            assert then == "alarmed" or episode == later, f"{later} was closed and never told"
+            unsure = ambiguous[key, "alarmed", f"{flapper.name} {later}"]
+            assert then == "alarmed" or episode == later or unsure, f"{later} was closed and never told"
         ended = flapper.episode - flapper.firing
         assert {f"{flapper.name} {n}" for n in range(1, ended + 1)} == {
             episode for episode in episodes if episode.startswith(flapper.name)

@@ -71,6 +71,8 @@ class Digester:
     def end(self, connection: Connection, *, now: datetime) -> list[Incident]:
         """Close the digests that are over, and let that be told."""
         over = digests.over(connection, self._destination.name)
+        if not over:
+            return []
         ended = [closed(one, digests.members(connection, one.id), now=now) for one in over]
         ledger.store(connection, Changes(incidents={one.id: one for one in ended}))
         for one in ended:
