@@ -289,6 +289,21 @@ async def test_time_spent_paused_does_not_count_to_the_age(line: Line) -> None:
     assert {(await line.delivery(one))["state"] for one in (identifier, other)} == {"delivered"}
 
 
+async def test_time_in_a_pause_that_is_over_does_not_count_to_the_age_either(line: Line) -> None:
+    await line.behave({"mode": "status", "status": 401, "times": 1})
+    line.courier.policy = replace(POLICY, concurrency=1)
+    first, second = await line.post("a"), await line.post("b")
+    assert await line.courier.start_due() == 1
+    await line.courier.drained()
+    line.clock.advance(timedelta(hours=30))
+    assert await line.courier.start_due() == 1
+    await line.courier.drained()
+    assert (await line.delivery(first))["state"] == "delivered"
+    await line.behave({"mode": "status", "status": 503, "times": 1})
+    await line.courier.run_once()
+    assert (await line.delivery(second))["state"] == "pending", "failed, but not for too long"
+
+
 async def test_only_the_part_of_a_pause_that_a_delivery_waited_through_is_forgiven(line: Line) -> None:
     await line.behave({"mode": "status", "status": 401, "times": 1})
     first = await line.post("a")

@@ -76,6 +76,16 @@ async def test_every_final_delivery_goes_when_it_is_old_and_what_still_waits_nev
     assert set(left) == {"held", "pending", "sending"}
 
 
+async def test_what_was_said_of_an_open_incident_stays_until_it_is_over(
+    stock: Stock, clock: ManualClock
+) -> None:
+    incident = await stock.incident()
+    await stock.delivery(incident=incident, state=DeliveryState.DELIVERED)
+    clock.advance(2 * DELIVERIES)
+    assert (await pruner_of(stock).run_once())["deliveries"] == 0
+    assert await column(stock, "SELECT state FROM deliveries") == ["delivered"]
+
+
 async def test_a_delivery_counts_from_its_settlement_and_takes_its_attempts_along(
     stock: Stock, clock: ManualClock
 ) -> None:
