@@ -131,6 +131,7 @@ async def test_only_what_does_not_come_back_with_its_prometheus_is_resolved(
         await until(both_held)
         assert (await it.held())["Down"]["heartbeat"] == "watchdog"
         if restarts:
+            await it.daemon.settled()  # or what was sent before the kill is in doubt, and is sent again
             it.daemon.kill()
             await it.daemon.start()
         await asyncio.sleep(8)  # longer than they would be held after a return

@@ -41,7 +41,7 @@ BREAKAGES = (
         "ack-what-failed",
         "a request whose body could not be stored is answered as if it were",
         f"{RECEIVE}/routes.py",
-        'raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error',
+        "raise not_stored(error) from error",
         "return acknowledgement(request, event)",
         ("tests/integration/test_receive_commit.py",),
     ),

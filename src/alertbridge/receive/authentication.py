@@ -11,6 +11,7 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
 from alertbridge.model import Secret
+from alertbridge.receive.refusal import Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,17 @@ def challenge(authentication: Authentication) -> str:
             return 'Basic realm="alertbridge", charset="UTF-8"'
         case Hmac(header):
             return f'HMAC-SHA256 realm="alertbridge", header="{header}"'
+
+
+def demand(authentication: Authentication | None, headers: Mapping[str, str], body: bytes) -> None:
+    """Raises Refused, with 401, unless the request proves what `authentication` asks for."""
+    if authentication is not None and not allows(authentication, headers, body):
+        raise Refused(
+            401,
+            "Unauthorized",
+            "the credentials are missing or wrong",
+            {"WWW-Authenticate": challenge(authentication)},
+        )
 
 
 def comes_from(networks: tuple[Network, ...], peer: str | None) -> bool:

@@ -17,17 +17,16 @@ from alertbridge.clock import Clock
 from alertbridge.deliver.telling import Kept, Teller
 from alertbridge.deployments import github, gitlab, told
 from alertbridge.deployments.deployment import Deployment, Merge
-from alertbridge.errors import MalformedBody, StoreError, StoreFull
+from alertbridge.errors import MalformedBody, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Secret
 from alertbridge.problems import problem
-from alertbridge.receive.authentication import Authentication, Hmac, allows, challenge
+from alertbridge.receive.authentication import Authentication, Hmac, demand
 from alertbridge.receive.body import decode_body, read_body
 from alertbridge.receive.intake import Intake
-from alertbridge.receive.refusal import Refused
+from alertbridge.receive.refusal import Refused, about_to_end, not_stored
 
 _LARGEST_TOLD = 64 * 1024  # bytes
-_RETRY_LATER = {"Retry-After": "5"}
 _Word: TypeAlias = Deployment | Merge | None
 
 
@@ -103,7 +102,7 @@ class DeploymentReceiver:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise Refused(503, "Shutting down", "this daemon is about to end; send it again", _RETRY_LATER)
+            raise about_to_end()
 
     async def _from_ci(self, request: web.Request) -> web.StreamResponse:
         authentication = self.doors.authentication
@@ -112,10 +111,10 @@ class DeploymentReceiver:
         if self._guard.proves(request):
             return await self._take_told(request)
         if not isinstance(authentication, Hmac):
-            _demand(authentication, request, b"")
+            demand(authentication, request.headers, b"")
             return await self._take_told(request)
         sent = await self._read(request, min(_LARGEST_TOLD, self._max_body))
-        _demand(authentication, request, sent)
+        demand(authentication, request.headers, sent)
         return await self._take_told(request, sent)
 
     async def _take_told(self, request: web.Request, sent: bytes | None = None) -> web.StreamResponse:
@@ -131,7 +130,7 @@ class DeploymentReceiver:
         if secret is None:
             raise _not_configured("github", "secret_file")
         sent = await self._read(request, self._max_body)
-        _demand(Hmac("X-Hub-Signature-256", secret), request, sent)
+        demand(Hmac("X-Hub-Signature-256", secret), request.headers, sent)
         if request.content_type == "application/x-www-form-urlencoded":
             detail = "choose application/json as the content type of the webhook"
             raise Refused(415, "Unsupported content type", detail)
@@ -167,8 +166,7 @@ class DeploymentReceiver:
         try:
             return await self._keep(sender, word)
         except StoreError as error:
-            title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
-            raise Refused(503, title, "it could not be stored; send it again", _RETRY_LATER) from error
+            raise not_stored(error) from error
 
     async def _keep(self, sender: str, word: _Word) -> web.Response:
         if word is None:
@@ -203,16 +201,6 @@ class DeploymentReceiver:
         if self._closed:
             response.force_close()
         return response
-
-
-def _demand(authentication: Authentication, request: web.Request, sent: bytes) -> None:
-    if not allows(authentication, request.headers, sent):
-        raise Refused(
-            401,
-            "Unauthorized",
-            "the credentials are missing or wrong",
-            {"WWW-Authenticate": challenge(authentication)},
-        )
 
 
 def _not_configured(forge: str, secret: str) -> Refused:

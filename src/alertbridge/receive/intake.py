@@ -12,7 +12,7 @@ import structlog
 from alertbridge.clock import Clock
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event
-from alertbridge.receive.refusal import Refused
+from alertbridge.receive.refusal import RETRY_LATER, Refused
 
 # How many bytes of database come of one byte of body: 21 were measured where alerts are as short as can be, each is an
 # incident of its own at two destinations, and nothing can be delivered; 15 with the usual labels.
@@ -21,7 +21,6 @@ _LOW = 0.8  # of what may wait
 _CLEAR = 1.1  # of what must be free
 _GLANCE = 0.1  # seconds
 _FULL_FOR = 5.0  # seconds; then one more request is tried
-_RETRY_LATER = {"Retry-After": "5"}
 
 
 class Shortage(StrEnum):
@@ -121,7 +120,7 @@ class Intake:
         if short:
             disk = Shortage.DISK in short
             title = "Storage full" if disk else "Overloaded"
-            raise Refused(503, title, f"{_said(short)}; send it again", _RETRY_LATER)
+            raise Refused(503, title, f"{_said(short)}; send it again", RETRY_LATER)
 
     @property
     def short_of(self) -> str:
@@ -144,7 +143,7 @@ class Intake:
             self._reading += size
             if self._limits.bytes < self._reading != mine:  # one alone is bounded by itself
                 detail = "too many bodies are being received at once (storage.inbox.bytes); send it again"
-                raise Refused(503, "Overloaded", detail, _RETRY_LATER)
+                raise Refused(503, "Overloaded", detail, RETRY_LATER)
 
         try:
             yield grow

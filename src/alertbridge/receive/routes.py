@@ -12,29 +12,21 @@ from aiohttp.typedefs import Handler
 from structlog.typing import FilteringBoundLogger
 
 from alertbridge.clock import Clock
-from alertbridge.errors import MalformedBody, StoreError, StoreFull
+from alertbridge.errors import MalformedBody, StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Event, EventOutcome, Notification
 from alertbridge.problems import problem
 from alertbridge.receive.acknowledgement import acknowledgement
-from alertbridge.receive.authentication import (
-    Authentication,
-    Hmac,
-    Network,
-    allows,
-    challenge,
-    comes_from,
-)
+from alertbridge.receive.authentication import Authentication, Hmac, Network, comes_from, demand
 from alertbridge.receive.body import decode_body, read_body
 from alertbridge.receive.intake import Intake
-from alertbridge.receive.refusal import Refused
+from alertbridge.receive.refusal import Refused, about_to_end, not_stored
 from alertbridge.sources import Source
 
 _KEPT_OF_MALFORMED = 64 * 1024  # bytes
 _PREFIX = "/v1/sources/"
 _UNKNOWN = "unknown"
 _NAME_SHOWN = 100  # characters of an unknown source's name
-_RETRY_LATER = {"Retry-After": "5"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +107,7 @@ class Receiver:
         if not comes_from(endpoint.allow_from, request.remote):
             raise Refused(403, "Forbidden", "this address is not among the source's `allow_from`")
         if not isinstance(endpoint.authentication, Hmac):
-            _authenticate(endpoint, request, b"")
+            demand(endpoint.authentication, request.headers, b"")
         self._intake.refuse_if_short()
         return endpoint
 
@@ -124,7 +116,7 @@ class Receiver:
         with self._intake.reading() as grow:
             sent = await read_body(request, limit=self._max_body, grow=grow)
         if isinstance(endpoint.authentication, Hmac):
-            _authenticate(endpoint, request, sent)
+            demand(endpoint.authentication, request.headers, sent)
         encoding = request.headers.get(hdrs.CONTENT_ENCODING, "")
         event = Event(self._new_id(), endpoint.name, self._clock.now(), sent)
         try:
@@ -140,8 +132,7 @@ class Receiver:
         try:
             await self._accept(event, said)
         except StoreError as error:
-            title = "Storage full" if isinstance(error, StoreFull) else "Storage unavailable"
-            raise Refused(503, title, "the event could not be stored; send it again", _RETRY_LATER) from error
+            raise not_stored(error) from error
         self._tally.count(event.source, EventOutcome.RECEIVED)
         self._log.debug("event.received", event_id=event.id, source=event.source, alerts=len(said.alerts))
         return acknowledgement(request, event)
@@ -183,7 +174,7 @@ class Receiver:
 
     def _refuse_if_closed(self) -> None:
         if self._closed:
-            raise Refused(503, "Shutting down", "this daemon is about to end; send it again", _RETRY_LATER)
+            raise about_to_end()
 
 
 class _Tally:
@@ -199,17 +190,6 @@ class _Tally:
             increment = self._events.labels(source=source, outcome=str(outcome)).inc
             self._increments[source, outcome] = increment
         increment()
-
-
-def _authenticate(endpoint: Endpoint, request: web.Request, sent: bytes) -> None:
-    authentication = endpoint.authentication
-    if authentication is not None and not allows(authentication, request.headers, sent):
-        raise Refused(
-            401,
-            "Unauthorized",
-            "the credentials are missing or wrong",
-            {"WWW-Authenticate": challenge(authentication)},
-        )
 
 
 def _not_found(name: str, endpoints: Mapping[str, Endpoint]) -> Refused:
