@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import socket
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
@@ -427,6 +428,21 @@ async def test_stopping_does_not_wait_for_what_was_told_to_wait(
                 await waiting
     others = asyncio.all_tasks() - {asyncio.current_task()}
     assert [task for task in others if "receive" in repr(task)] == []
+
+
+async def test_who_knocks_just_before_it_stops_is_cut_off_and_no_socket_stays_open() -> None:
+    mistakes: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: mistakes.append(context))
+    for _ in range(5):
+        simulation = Simulation(clock=SystemClock())
+        port = await simulation.start()
+        callers = [socket.create_connection(("127.0.0.1", port)) for _ in range(4)]
+        await simulation.stop()
+        for caller in callers:
+            with caller:
+                caller.settimeout(5)
+                assert caller.recv(1) == b""
+    assert mistakes == []
 
 
 async def test_a_storm_is_taken_whole_and_in_order_per_key(bench: Bench) -> None:
