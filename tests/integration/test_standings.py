@@ -11,7 +11,7 @@ from functools import partial
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 from typing_extensions import override
 
@@ -20,9 +20,11 @@ from alertbridge.deliver.courier import Courier, Policy
 from alertbridge.deliver.fleet import Fleet
 from alertbridge.deliver.transport import Route, Transport
 from alertbridge.destinations.elven import Elven
+from alertbridge.errors import StoreError
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Paused, Request, Response, Retry, Secret
 from alertbridge.store import dispatch, standings
+from alertbridge.store.schema import deliveries
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
@@ -144,6 +146,12 @@ async def line(store: Store) -> AsyncIterator[Line]:
     await line.courier.abandon()
 
 
+def paused_for(connection: Connection, *, key: str) -> timedelta:
+    found = connection.scalars(select(deliveries.c.paused_for).where(deliveries.c.key == key)).one()
+    assert isinstance(found, timedelta)
+    return found
+
+
 KEYS = [f"k{number:02}" for number in range(40)]
 
 
@@ -196,12 +204,7 @@ async def test_time_in_a_pause_counts_to_no_age_though_the_daemon_was_down_in_it
     line.clock.advance(SECOND)
     assert await line.courier.run_once() == 1
 
-    def paused_for(connection: Connection) -> int:
-        found = connection.exec_driver_sql("SELECT paused_for FROM deliveries").scalar_one()
-        assert isinstance(found, int)
-        return found
-
-    assert await line.store.read(paused_for) == (30 * DAY + SECOND) // timedelta(microseconds=1)
+    assert await line.store.read(partial(paused_for, key="a")) == 30 * DAY + SECOND
 
 
 async def test_a_pause_that_may_be_mended_is_probed_at_once_after_a_restart(line: Line) -> None:
@@ -321,6 +324,34 @@ async def test_a_quota_that_is_used_up_is_waited_for_over_a_restart_and_ends_by_
     line.transport.sent.clear()
     assert await line.courier.run_once() == 2
     assert line.reason is None
+
+
+async def test_the_time_of_a_pause_is_not_forgotten_where_its_end_cannot_be_stored_at_once(
+    line: Line,
+) -> None:
+    line.policy = replace(POLICY, concurrency=1)
+    await line.restart()
+    await line.post("a", "b")
+    line.answer(202, ratelimit='"default";r=0;t=30')
+    assert await line.courier.run_once() == 1
+    line.clock.advance(30 * SECOND)
+    store, refused = line.store, asyncio.Event()
+
+    async def write(work: Callable[[Connection], object]) -> object:
+        if not refused.is_set():
+            refused.set()
+            raise StoreError("the disk is full")
+        return await store.write(work)
+
+    line.courier._store = replace_methods(store, write=write)
+    turn = asyncio.create_task(line.courier.run_once())
+    await refused.wait()
+    while not turn.done():
+        await asyncio.sleep(0.01)
+        line.clock.advance(SECOND)
+
+    assert await turn == 1
+    assert await line.store.read(partial(paused_for, key="b")) == 30 * SECOND
 
 
 async def test_a_quota_ends_by_itself_though_nothing_waits(line: Line) -> None:

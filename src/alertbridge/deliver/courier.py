@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -32,6 +33,8 @@ from alertbridge.store import dispatch, repeats, standings, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
+
+_T = TypeVar("_T")
 
 _IDLE = timedelta(seconds=30)
 _STORE_AGAIN = timedelta(seconds=1)
@@ -254,7 +257,7 @@ class Courier:
             dispatch.add_pause(connection, self.name, since=since, until=now)
             self.remember(connection)
 
-        await self._store.write(work)
+        await self._insist(work)
         self._report.stands(before, standing)
 
     def _room(self) -> int:
@@ -367,8 +370,8 @@ class Courier:
             self._report.settled(claim, result, now)
         self._report.stands(before, standing)
 
-    async def _insist(self, work: Callable[[Connection], bool]) -> bool:
-        """A settlement is never given up: a full disk may get room again."""
+    async def _insist(self, work: Callable[[Connection], _T]) -> _T:
+        """What has happened is never given up: a full disk may get room again."""
         while True:
             try:
                 return await self._store.write(work)

@@ -32,8 +32,6 @@ from alertbridge.store.store import Store
 _AT_ONCE = 200  # deliveries in one transaction
 _MOST_REFUSALS = 100  # named one by one
 
-_Step = Callable[[Connection, str], Amended | None]
-
 
 class Many(Asked):
     """Which deliveries: one filter at least. With `dry_run` they are only looked at, else `count` says how many at most."""
