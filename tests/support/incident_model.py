@@ -368,7 +368,7 @@ class Model:
         if last.said.action is Action.ALARMED:
             if told is not None and (told.span, told.said) == (last.span, last.said):
                 return []
-            return [*_closing(here, opened if opened is not last.span else None), last]
+            return [*(_closing(here, opened) if opened is not last.span else []), last]
         alarms = [one for one in here if one.span is last.span and one.said.action is Action.ALARMED]
         if alarms and opened is not last.span:
             sent = _closing(here[: here.index(alarms[-1])], opened)

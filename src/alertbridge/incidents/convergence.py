@@ -10,7 +10,7 @@ state it hears is the true one. So of what waits there remain at most three mess
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from alertbridge.model import Action
@@ -116,13 +116,13 @@ def _worth_saying(said: Said, unsent: Sequence[Unsent], *, collapse: bool) -> tu
     if last.alarms:
         if said.certain is not None and all(word == last.word for word in (said.certain, *said.perhaps)):
             return [], _TOLD
-        return [*_closing(unsent, said.open - {last.word.incident}), last], _TOLD
+        return [*_closing(unsent, said, stays=last.word.incident), last], _TOLD
     mine = [one for one in unsent if one.alarms and one.word.incident == last.word.incident]
     heard = said.certain is not None and said.certain.incident == last.word.incident and _open(said.certain)
     if mine and not heard and not collapse:
         before = unsent[: unsent.index(mine[-1])]
-        return [*_closing(before, said.open - {last.word.incident}), mine[-1], last], _NEVER_TOLD
-    return _closing(unsent, said.open), _COLLAPSED if mine and not heard else _NEVER_TOLD
+        return [*_closing(before, said, stays=last.word.incident), mine[-1], last], _NEVER_TOLD
+    return _closing(unsent, said), _COLLAPSED if mine and not heard else _NEVER_TOLD
 
 
 def _without_blind_end(unsent: Sequence[Unsent]) -> Sequence[Unsent]:
@@ -131,12 +131,16 @@ def _without_blind_end(unsent: Sequence[Unsent]) -> Sequence[Unsent]:
     return unsent[: end + 1]
 
 
-def _closing(unsent: Iterable[Unsent], opened: Collection[str]) -> list[Unsent]:
-    """The one resolve that closes what may be open: its own if that waits, else any. One is enough, it is one key."""
+def _closing(unsent: Iterable[Unsent], said: Said, *, stays: str | None = None) -> list[Unsent]:
+    """The one resolve that closes what may be open, but for the incident that stays: one is enough, it is one key.
+
+    Its own if that waits, else any. Where alertbridge certainly opened what is there, it is nothing unknown.
+    """
     resolves = [one for one in unsent if not one.alarms]
     blind = [one for one in resolves if one.blind]
+    opened = said.open - {stays}
     if not opened:
-        return blind[-1:]
+        return [] if said.certain is not None and _open(said.certain) else blind[-1:]
     own = [one for one in resolves if one.word.incident in opened]
     return (own or blind or resolves)[-1:]
 
