@@ -92,7 +92,8 @@ class App:
         self.configuration = configuration
         self._open_store = store.open
         self._transport = transport
-        self._chance = chance or random.SystemRandom()
+        # Seeded by the system, and not the system itself: that would let go of the interpreter's lock for each id.
+        self._chance = chance or random.Random()  # noqa: S311 - jitter and ids, no secrets
         self.metrics = Metrics()
         self.port = 0
         self._clock = clock

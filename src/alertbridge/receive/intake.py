@@ -157,6 +157,8 @@ class Intake:
         needed = limits.min_free + _GROWTH * size
         full = self._clock.monotonic() < self._full_until
         passed = (waiting >= limits.events, size >= limits.bytes, full or free < needed)
+        if not self._over and True not in passed:  # nearly always, and every request asks
+            return {}
         back = (
             waiting <= limits.events * _LOW,
             size <= limits.bytes * _LOW,
@@ -168,8 +170,6 @@ class Intake:
             for shortage, beyond, recovered in zip(Shortage, passed, back, strict=True)
             if beyond or (shortage in before and not recovered)
         )
-        if not before and not self._over:
-            return {}
         sentences = {
             Shortage.EVENTS: f"{waiting} events wait to be decided (storage.inbox.events: {limits.events})",
             Shortage.BYTES: f"{_mib(size)} of events wait to be decided (storage.inbox.bytes: {_mib(limits.bytes)})",
