@@ -98,8 +98,10 @@ def of_the_unknown(destination: str, key: str) -> Said:
     return Said(destination, key, Action.RESOLVED, Severity.INFORMATIONAL, "of something unknown")
 
 
-@dataclass
+@dataclass(eq=False)
 class _Unsent:
+    """One message that waits: another is another, though it says the same."""
+
     span: Span | None  # None: a resolve of the unknown
     said: Said
     due: datetime
