@@ -186,6 +186,6 @@ class Vendor:
             case "hanging":
                 return Fate(random.uniform(0.1, 6), None, 0 if pick < 0.5 else 599)
             case "late":
-                return Fate(random.uniform(8, 40), None)
+                return Fate(random.uniform(8, 120), None)
             case _:
                 return Fate(there, back)

@@ -10,7 +10,7 @@ from typing_extensions import override
 WEATHERS = ("failing", "limiting", "refusing", "slow", "resetting", "hanging", "late")
 MOMENTS = ("worked", "landed", "told", "accepted")
 _CHAOS = (300.0, 1200.0)  # seconds
-_LANDING = 45  # seconds; no request lands later than 40 after it left
+_LANDING = 125  # seconds; no request lands later than 120 after it left
 _CLOCK = ("3600", "-3600", "-86400", "600")  # seconds by which it is set
 
 _MAIN = """

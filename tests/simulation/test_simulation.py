@@ -49,6 +49,7 @@ def test_another_seed_is_another_run() -> None:
         ("acknowledged before the commit", (1,), "is not on disk"),
         ("what a crash interrupted is not recovered", (5,), "not at rest"),
         ("sent once more after it was delivered", (2,), "knew to be delivered"),
+        ("what may land late is not thought of", (7,), "but nothing of it fires"),
     ],
 )
 def test_a_daemon_that_is_broken_on_purpose_is_caught(
