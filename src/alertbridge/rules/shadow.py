@@ -1,9 +1,7 @@
 """Finds the rules that no alert can reach, because earlier rules take them all or because nothing fulfils them.
 
 An alert reaches a rule if it fulfils the rule's condition and none of the earlier rules that end the search. That is
-one formula over tests such as `severity in {critical, page}`. A search tries its alternatives one after the other and
-narrows, field by field, the values that are left. Only if every way ends with a field that can have no value at all is
-the rule reported. Where that is not certain, or the search would take too long, the rule counts as reachable.
+one formula (`formula.py`), and the rule is reported only if it is certain that nothing fulfils it (`search.py`).
 
 A label that a rule may have set is another field for the rules after it: of how its two values hang together nothing is
 assumed. A rule with time windows takes no alert for certain.
@@ -11,23 +9,17 @@ assumed. A rule with time windows takes no alert for certain.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-from alertbridge.model import AlertStatus
-from alertbridge.rules.condition import All, AnyOf, Condition, Not
-from alertbridge.rules.extent import Extent, Values, extent
-from alertbridge.rules.matcher import Matcher, Operator
+from alertbridge.rules.condition import Condition
+from alertbridge.rules.formula import Field, Node, Some, Test, inside_of, normal, required_by
 from alertbridge.rules.rulebook import Rule
+from alertbridge.rules.search import Steps, impossible
 from alertbridge.rules.versions import Versions
 
-_STEPS_AT_ONCE = 10_000
 _STEPS_IN_ALL = 300_000
-
-_Subject: TypeAlias = tuple[str, str, int]  # see Versions
-_ANY_TEXT = Values()
-_EITHER_STATUS = Values(frozenset(AlertStatus))
 _T = TypeVar("_T")
 
 
@@ -48,19 +40,19 @@ def shadowed(rules: tuple[Rule, ...], *, most_steps: int = _STEPS_IN_ALL) -> tup
 
     A step is one look at a field; after `most_steps`, about a second's work, the remaining rules are left out.
     """
-    steps = _Steps(most_steps)
+    steps = Steps(most_steps)
     versions = Versions()
     earlier = _Rivals()
     found: list[Shadow] = []
     for rule in rules:
-        own = [_normal(part, versions, holds=True) for part in rule.when.parts]
+        own = [normal(part, versions, holds=True) for part in rule.when.parts]
         shadow = _shadow(rule, own, earlier, steps)
         if shadow is not None:
             found.append(shadow)
         elif not rule.ends:
             versions.set_by(rule)
         elif not rule.active:
-            earlier.append(_Earlier(rule.name, _normal(rule.when, versions, holds=False), _required(own)))
+            earlier.append(_Earlier(rule.name, normal(rule.when, versions, holds=False), required_by(own)))
     return tuple(found)
 
 
@@ -72,18 +64,18 @@ class _Earlier:
     """
 
     name: str
-    passed: _Node
-    required: Mapping[_Subject, frozenset[str]]
-    inside: frozenset[_Subject] = field(init=False)
-    outside: frozenset[_Subject] = field(init=False)
+    passed: Node
+    required: Mapping[Field, frozenset[str]]
+    inside: frozenset[Field] = field(init=False)
+    outside: frozenset[Field] = field(init=False)
 
     def __post_init__(self) -> None:
-        ways = self.passed.parts if isinstance(self.passed, _Some) else (self.passed,)
-        free = (way.subject for way in ways if isinstance(way, _Test) and not way.inside)
-        object.__setattr__(self, "inside", frozenset(_inside([self.passed])))
+        ways = self.passed.parts if isinstance(self.passed, Some) else (self.passed,)
+        free = (way.subject for way in ways if isinstance(way, Test) and not way.inside)
+        object.__setattr__(self, "inside", frozenset(inside_of([self.passed])))
         object.__setattr__(self, "outside", frozenset(subject for subject in free if subject[0] != "status"))
 
-    def concerns(self, required: Mapping[_Subject, frozenset[str]]) -> bool:
+    def concerns(self, required: Mapping[Field, frozenset[str]]) -> bool:
         """Whether an alert that fulfils what is required might match this rule too."""
         for subject, values in self.required.items():
             if subject in required and values.isdisjoint(required[subject]):
@@ -96,7 +88,7 @@ class _Rivals:
 
     def __init__(self) -> None:
         self._all: list[_Earlier] = []
-        self._filed: dict[_Subject, dict[str, list[int]]] = {}
+        self._filed: dict[Field, dict[str, list[int]]] = {}
         self._unfiled: list[int] = []
 
     def append(self, rule: _Earlier) -> None:
@@ -109,9 +101,9 @@ class _Rivals:
             place.append(len(self._all))
         self._all.append(rule)
 
-    def of(self, own: list[_Node]) -> list[_Earlier]:
+    def of(self, own: list[Node]) -> list[_Earlier]:
         """Those, in order, that might take an alert which fulfils the nodes, and that it may not get past anyway."""
-        required = _required(own)
+        required = required_by(own)
         found = set(self._unfiled)
         for subject, filed in self._filed.items():
             wanted = required.get(subject)
@@ -120,12 +112,12 @@ class _Rivals:
         return _unavoidable([each for each in near if each.concerns(required)], own)
 
 
-def _unavoidable(rivals: list[_Earlier], own: list[_Node]) -> list[_Earlier]:
+def _unavoidable(rivals: list[_Earlier], own: list[Node]) -> list[_Earlier]:
     """The rivals without those that an alert gets past by a field of which nothing wants a certain value.
 
     A text can always be outside of whatever is asked, so leaving them out spares work and changes no answer.
     """
-    asked = frozenset(_inside(own))
+    asked = frozenset(inside_of(own))
     while True:
         wanted = asked.union(*(each.inside for each in rivals))
         left = [each for each in rivals if each.outside <= wanted]
@@ -134,23 +126,12 @@ def _unavoidable(rivals: list[_Earlier], own: list[_Node]) -> list[_Earlier]:
         rivals = left
 
 
-def _inside(nodes: Iterable[_Node]) -> Iterator[_Subject]:
-    """The fields that some test wants inside of an extent."""
-    for node in nodes:
-        match node:
-            case _Test(subject, _, inside):
-                if inside:
-                    yield subject
-            case _Every(parts) | _Some(parts):
-                yield from _inside(parts)
-
-
-def _shadow(rule: Rule, own: list[_Node], earlier: _Rivals, steps: _Steps) -> Shadow | None:
-    def clashing(parts: Sequence[_Node]) -> bool:
-        return _impossible(parts, steps)
+def _shadow(rule: Rule, own: list[Node], earlier: _Rivals, steps: Steps) -> Shadow | None:
+    def clashing(parts: Sequence[Node]) -> bool:
+        return impossible(parts, steps)
 
     def covering(rules: Sequence[_Earlier]) -> bool:
-        return _impossible([*own, *(each.passed for each in rules)], steps)
+        return impossible([*own, *(each.passed for each in rules)], steps)
 
     if steps.left <= 0:
         return None
@@ -179,176 +160,3 @@ def _needed(items: Sequence[_T], enough: Callable[[Sequence[_T]], bool]) -> list
             if enough([items[each] for each in fewer]):
                 kept = fewer
     return kept
-
-
-@dataclass(frozen=True, slots=True)
-class _Test:
-    """One field holds a value inside, or outside, of an extent."""
-
-    subject: _Subject
-    extent: Extent
-    inside: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Every:
-    parts: tuple[_Node, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Some:
-    parts: tuple[_Node, ...]
-
-
-_Node: TypeAlias = _Test | _Every | _Some
-
-
-def _normal(condition: Condition, versions: Versions, *, holds: bool) -> _Node:
-    """The condition, or its opposite, with every `not` moved down into the tests."""
-    match condition:
-        case Matcher():
-            inside = condition.operator in (Operator.EQUAL, Operator.MATCHES)
-            return _Test(versions.subject(condition), extent(condition), inside is holds)
-        case Not(part):
-            return _normal(part, versions, holds=not holds)
-        case All(parts) | AnyOf(parts):
-            normal = tuple(_normal(part, versions, holds=holds) for part in parts)
-            return _Every(normal) if isinstance(condition, All) is holds else _Some(normal)
-
-
-def _required(nodes: Iterable[_Node]) -> dict[_Subject, frozenset[str]]:
-    """The few values that fields must hold for all the nodes to hold, where that is said outright."""
-    found: dict[_Subject, frozenset[str]] = {}
-    for node in nodes:
-        match node:
-            case _Test(subject, frozenset() as texts, inside=True):
-                found[subject] = found.get(subject, texts) & texts
-            case _Every(parts):
-                for subject, texts in _required(parts).items():
-                    found[subject] = found.get(subject, texts) & texts
-            case _:
-                pass
-    return found
-
-
-_Known: TypeAlias = dict[_Subject, Values]
-
-
-@dataclass(slots=True)
-class _Steps:
-    """The work that is allowed; `gave_up` says that the last search ended for want of it."""
-
-    left: int
-    gave_up: bool = False
-
-
-def _impossible(nodes: Iterable[_Node], steps: _Steps) -> bool:
-    """Whether it is certain that no alert fulfils all the nodes."""
-    most = min(steps.left, _STEPS_AT_ONCE)
-    search = _Search(most)
-    possible = search.finds(nodes)
-    steps.left -= most - search.left
-    steps.gave_up = search.left <= 0
-    return not possible
-
-
-@dataclass(slots=True)
-class _Search:
-    """Goes through the alternatives, depth first, for at most so many steps."""
-
-    left: int
-
-    def finds(self, nodes: Iterable[_Node]) -> bool:
-        """Whether some way remains open, or it takes too long to say."""
-        known: _Known = {}
-        choices = self._at_once(nodes, known)
-        if choices is None:
-            return False
-        choices.sort(key=lambda choice: len(choice.parts))
-        ways: list[tuple[_Goals, _Known]] = [(_chain(choices), known)]
-        while ways:
-            goals, known = ways.pop()
-            if goals is None or self.left <= 0:
-                return True
-            goal, rest = goals
-            known = dict(known)
-            choices = self._narrow([goal], known)
-            if choices is None:
-                continue
-            if not choices:
-                ways.append((rest, known))
-                continue
-            choice, *others = choices
-            rest = _chain(others, rest)
-            ways += [((part, rest), known) for part in reversed(choice.parts)]
-        return False
-
-    def _at_once(self, nodes: Iterable[_Node], known: _Known) -> list[_Some] | None:
-        """Narrow `known` by all that needs no choice, until nothing new follows; the choices that remain."""
-        waiting: Iterable[_Node] = nodes
-        while True:
-            before = dict(known)
-            choices = self._narrow(waiting, known)
-            if choices is None or known == before:
-                return choices
-            waiting = choices
-
-    def _narrow(self, nodes: Iterable[_Node], known: _Known) -> list[_Some] | None:
-        """Narrow `known` by the nodes, one after the other; the choices among them, or None for a dead end."""
-        waiting = [*nodes][::-1]
-        choices: list[_Some] = []
-        while waiting and self.left > 0:
-            node = waiting.pop()
-            match node:
-                case _Test():
-                    values = self._left(node, known)
-                    if values is None:
-                        return None
-                    known[node.subject] = values
-                case _Every(parts):
-                    waiting += reversed(parts)
-                case _Some(parts) if not self._entailed(node, known):
-                    possible = tuple(part for part in parts if not self._refuted(part, known))
-                    if not possible:
-                        return None
-                    if len(possible) == 1:
-                        waiting.append(possible[0])
-                    else:
-                        choices.append(_Some(possible))
-                case _:
-                    pass  # holds already
-        return choices
-
-    def _refuted(self, node: _Node, known: _Known) -> bool:
-        """Whether it is certain that the node does not hold where the fields have these values."""
-        match node:
-            case _Test():
-                return self._left(node, known) is None
-            case _Every(parts):
-                return any(self._refuted(part, known) for part in parts)
-            case _Some(parts):
-                return all(self._refuted(part, known) for part in parts)
-
-    def _entailed(self, node: _Node, known: _Known) -> bool:
-        """Whether it is certain that the node holds."""
-        match node:
-            case _Test(subject, extent, inside):
-                return self._left(_Test(subject, extent, not inside), known) is None
-            case _Every(parts):
-                return all(self._entailed(part, known) for part in parts)
-            case _Some(parts):
-                return any(self._entailed(part, known) for part in parts)
-
-    def _left(self, test: _Test, known: _Known) -> Values | None:
-        values = known.get(test.subject) or (_EITHER_STATUS if test.subject[0] == "status" else _ANY_TEXT)
-        self.left -= 1 + len(values.matching + values.avoiding) // 8  # each is compared with
-        return values.narrowed(test.extent, inside=test.inside)
-
-
-_Goals: TypeAlias = "tuple[_Node, _Goals] | None"
-
-
-def _chain(nodes: Sequence[_Node], rest: _Goals = None) -> _Goals:
-    for node in reversed(nodes):
-        rest = (node, rest)
-    return rest
