@@ -11,8 +11,9 @@ from alertbridge.clock import Clock
 from alertbridge.config.destination_settings import DestinationSettings, ElvenSettings, HivelSettings
 from alertbridge.config.load import Configuration
 from alertbridge.config.reconcile_settings import PeerAuthSettings, ReconcileSettings
-from alertbridge.config.settings import Settings, StorageSettings
+from alertbridge.config.settings import Settings
 from alertbridge.config.source_settings import AuthSettings
+from alertbridge.config.storage_settings import StorageSettings
 from alertbridge.deliver.attribution import Attribution
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy

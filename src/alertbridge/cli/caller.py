@@ -22,7 +22,8 @@ from typing_extensions import override
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, read_document
 from alertbridge.config.secret_reader import SecretReader
-from alertbridge.config.settings import ServerSettings, Settings
+from alertbridge.config.server_settings import ServerSettings
+from alertbridge.config.settings import Settings
 from alertbridge.config.values import Folders
 from alertbridge.errors import AlertbridgeError, ConfigurationError, Problem
 from alertbridge.operate.guard import OPERATOR

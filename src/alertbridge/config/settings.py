@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from datetime import timedelta
-from ipaddress import ip_address
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -13,197 +10,27 @@ from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
 from alertbridge.config.lookup_settings import LookupSettings, TableName
-from alertbridge.config.refuse import expected, refused
+from alertbridge.config.refuse import refused
 from alertbridge.config.rule_settings import (
     DefaultsSettings,
     RuleSettings,
     ServiceSettings,
     without_empty,
 )
-from alertbridge.config.section import SecretText, Section
+from alertbridge.config.section import Section
+from alertbridge.config.server_settings import ServerSettings
 from alertbridge.config.source_settings import SourceSettings
+from alertbridge.config.storage_settings import StorageSettings
 from alertbridge.config.trial_settings import Tests
-from alertbridge.config.units import Size
 from alertbridge.config.values import (
-    Count,
     Level,
     Name,
-    ReadableFile,
-    Span,
-    Switch,
     TemplateName,
     Text,
     one_of,
 )
 from alertbridge.model import Severity
 from alertbridge.rules.heartbeat import SELF
-
-_LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
-_HIGHEST_PORT: Final = 65535
-_DATABASE: Final = re.compile(r"sqlite:///(?P<path>[^?#]+)")
-
-
-def _split(listen: str) -> tuple[str, int] | None:
-    found = _LISTEN.fullmatch(listen)
-    if found is None or int(found["port"]) > _HIGHEST_PORT:
-        return None
-    return found["v6"] or found["host"], int(found["port"])
-
-
-def _listen(value: object) -> object:
-    remedy = "write for example 127.0.0.1:9797, 0.0.0.0:9797 or [::1]:9797"
-    if not isinstance(value, str):
-        raise (
-            expected("an address and a port", value)
-            if value is None
-            else refused("expected an address and a port", remedy)
-        )
-    if _split(value) is None:
-        raise refused("this is not an address and a port", remedy)
-    return value
-
-
-class TlsSettings(Section):
-    """HTTPS instead of HTTP."""
-
-    cert_file: ReadableFile = Field(
-        description="The certificate chain, PEM.", examples=["/etc/alertbridge/tls.crt"]
-    )
-    key_file: ReadableFile = Field(
-        description="The private key, PEM, without a passphrase.", examples=["/etc/alertbridge/tls.key"]
-    )
-    client_ca_file: ReadableFile | None = Field(
-        None,
-        description="Certificates (PEM) that clients must be signed by: mutual TLS.",
-        examples=["/etc/alertbridge/clients.pem"],
-    )
-
-
-class ServerSettings(Section):
-    """The port that webhooks, metrics and the admin API are served on."""
-
-    listen: Annotated[str, BeforeValidator(_listen)] = Field(
-        "127.0.0.1:9797",
-        description="Address and port to listen on; port 0 takes a free one.",
-        examples=["127.0.0.1:9797", "0.0.0.0:9797", "[::1]:9797"],
-    )
-    max_body: Size = Field(
-        16 * 2**20,
-        description="The largest request body that is accepted, after inflation.",
-        examples=["16MiB"],
-    )
-    tls: TlsSettings | None = Field(
-        None,
-        description="Serve HTTPS; without it, HTTP.",
-        examples=[{"cert_file": "/etc/alertbridge/tls.crt", "key_file": "/etc/alertbridge/tls.key"}],
-    )
-    admin_token: SecretText | None = Field(
-        None,
-        description="The token for the admin API; needed unless listening on a loopback address.",
-        examples=["${ADMIN_TOKEN}"],
-    )
-    admin_token_file: Text | None = Field(
-        None, description="A file that holds the admin token.", examples=["admin-token"]
-    )
-    drain_timeout: Span = Field(
-        timedelta(seconds=30),
-        description="How long requests under way may take when the daemon stops.",
-        examples=["30s"],
-    )
-    watch: Switch = Field(
-        default=False,
-        description="Reload by itself when a file of the configuration has changed: this one, a rule file or the file of a secret.",
-        examples=[True],
-    )
-
-    @property
-    def host(self) -> str:
-        """The address or host name to listen on, without brackets."""
-        return self._place[0]
-
-    @property
-    def port(self) -> int:
-        """The port to listen on; 0 for a free one."""
-        return self._place[1]
-
-    @property
-    def on_loopback(self) -> bool:
-        """Whether only this machine can reach the port."""
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    @property
-    def _place(self) -> tuple[str, int]:
-        place = _split(self.listen)
-        assert place is not None, "validated on the way in"
-        return place
-
-
-class RetentionSettings(Section):
-    """How long what is finished is kept."""
-
-    events: Span = Field(timedelta(days=3), description="Request bodies.", examples=["3d"])
-    deliveries: Span = Field(
-        timedelta(days=30), description="Closed incidents and finished deliveries.", examples=["30d"]
-    )
-
-
-def _database(value: str) -> str:
-    remedy = "write sqlite:////absolute/path.db"
-    if value.startswith(("postgresql:", "postgresql+", "postgres:")):
-        raise refused("PostgreSQL is not supported yet by this version", remedy)
-    found = _DATABASE.fullmatch(value)
-    if found is None:
-        raise refused("this is not the URL of a database", remedy)
-    if found["path"] == ":memory:":
-        raise refused("a database in memory would lose what was accepted", remedy)
-    return value
-
-
-class InboxSettings(Section):
-    """How much may wait to be decided. Beyond it webhooks are answered with 503, until four fifths of it are left."""
-
-    events: Count = Field(100_000, description="Request bodies that are not decided yet.", examples=[100_000])
-    bytes: Size = Field(
-        256 * 2**20,
-        description="Their size; and that of the bodies that are being received.",
-        examples=["256MiB"],
-    )
-
-
-class StorageSettings(Section):
-    """The database that everything accepted is kept in."""
-
-    url: Annotated[Text, AfterValidator(_database)] = Field(
-        "sqlite:////var/lib/alertbridge/alertbridge.db",
-        description="Where it is: four slashes begin an absolute path, three a relative one, which lies in `$STATE_DIRECTORY` when set, else in the working directory.",
-        examples=["sqlite:////var/lib/alertbridge/alertbridge.db", "sqlite:///alertbridge.db"],
-    )
-    retention: RetentionSettings = Field(
-        default_factory=RetentionSettings,
-        description="How long what is finished is kept.",
-        examples=[{"events": "3d", "deliveries": "30d"}],
-    )
-    min_free: Size = Field(
-        256 * 2**20,
-        description="Free space of the database's filesystem that is kept to finish what was accepted, beside what the undecided events need: with less, webhooks are answered with 503.",
-        examples=["256MiB"],
-    )
-    inbox: InboxSettings = Field(
-        default_factory=InboxSettings,
-        description="How much may wait to be decided.",
-        examples=[{"events": 100_000, "bytes": "256MiB"}],
-    )
-    on_corruption: Annotated[
-        Literal["refuse", "start_fresh"],
-        BeforeValidator(one_of({word: word for word in ("refuse", "start_fresh")})),
-    ] = Field(
-        "refuse",
-        description="What a start does with a damaged database: `refuse` ends with what is wrong and what to do, and leaves it as it is; `start_fresh` moves it to `<name>.corrupt-<instant>` and begins with an empty one, which knows of no open incident.",
-        examples=["refuse", "start_fresh"],
-    )
 
 
 class LogSettings(Section):

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from alertbridge.config.settings import ServerSettings, TlsSettings
+from alertbridge.config.server_settings import ServerSettings, TlsSettings
 from alertbridge.problems import problem_middleware
 
 _HANDLERS_END = 5.0  # seconds that requests being answered may still take when the server stops
