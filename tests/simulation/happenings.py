@@ -69,7 +69,11 @@ async def _happen(world: World, step: Step) -> None:
         since = world.life.clock.now() - timedelta(seconds=step.span)
         await world.operate("POST", "/api/v1/replay", {"since": since.isoformat()})
     elif what == "clock":
-        world.set_clock(timedelta(seconds=float(step.whom)))
+        by = timedelta(seconds=float(step.whom))
+        if step.what == "clock":
+            world.set_clock(by)
+        else:
+            world.leap = by
     else:
         await _befall(world, step, pass_by)
 

@@ -86,7 +86,11 @@ def plan(seed: int | str) -> Plan:
     limits = {name: _limit(random) for name in ("elven", "hivel")}
     alerts = _alerts(random)
     heartbeat = _heartbeat(random)
-    steps = [*_lives(random, [one[0] for one in alerts], chaos), *_faults(random, chaos)]
+    steps = [
+        *_lives(random, [one[0] for one in alerts], chaos),
+        *_faults(random, chaos),
+        *_leap(Random(f"{seed}/leap"), chaos),
+    ]
     if heartbeat:
         watchdog = {"alertname": "Watchdog", "severity": "low", "cluster": "eu", "fingerprint": "f" * 16}
         alerts.append((WATCHDOG, watchdog, {}, WATCHDOG))
@@ -182,6 +186,13 @@ def _lives(random: Random, names: list[str], chaos: float) -> list[Step]:
             if at > chaos:
                 break
     return steps
+
+
+def _leap(random: Random, chaos: float) -> list[Step]:
+    """A clock is set forward when a rate limit is used up: what has just been sent seems to be long ago."""
+    if random.random() < 0.7:
+        return []
+    return [Step(random.uniform(0, chaos), "clock at limit", random.choice(("600", "3600")))]
 
 
 def _faults(random: Random, chaos: float) -> list[Step]:

@@ -50,6 +50,7 @@ def test_another_seed_is_another_run() -> None:
         ("what a crash interrupted is not recovered", (5,), "not at rest"),
         ("sent once more after it was delivered", (2,), "knew to be delivered"),
         ("what may land late is not thought of", (7,), "but nothing of it fires"),
+        ("a clock set forward is believed", (2,), "allowed"),
     ],
 )
 def test_a_daemon_that_is_broken_on_purpose_is_caught(

@@ -94,6 +94,7 @@ class World:
     stops: dict[str, float] = field(default_factory=dict)
     app: App | None = None
     wrong: timedelta = timedelta(0)  # what the machine's clock is ahead of the true time
+    leap: timedelta | None = None  # by which it is set forward when a rate limit is next used up
     set_forward: list[float] = field(default_factory=list)
     low: list[tuple[float, float]] = field(default_factory=list)  # when the disk ran low
     closed: set[str] = field(default_factory=set)  # keys of which an operator has closed an incident
@@ -252,6 +253,7 @@ class World:
     def disarm(self) -> None:
         """From now on it lives."""
         self._armed.clear()
+        self.leap = None
 
     def _moment(self, moment: str, life: Life) -> None:
         for one in self._armed:
@@ -386,6 +388,9 @@ class World:
                 self.violate(
                     f"{len(window)} requests to {vendor.name} in {limit.per} s, {limit.requests} allowed"
                 )
+            if self.leap is not None and len(window) == limit.requests:
+                self.loop.call_later(0.5, self.set_clock, self.leap, context=_outside())
+                self.leap = None
         for one in vendor.sent[:-1]:
             unknown = one.told_at is None and now - one.left < _TIMEOUT
             if one.key == sent.key and one.life is sent.life and unknown:
