@@ -126,6 +126,14 @@ def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, st
     return entry["status"], said
 
 
+def _received(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    became = {"received": "not decided yet", "decided": "decided; it held no alerts"}.get(
+        entry["outcome"], entry["outcome"]
+    )
+    why = f": {entry['error']}" if entry["error"] else ""
+    return "received", f"from {entry['source']}: {became}{why} (event {entry['event']})"
+
+
 def _opened(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
     return "opened", f"at {entry['destination']}, by rule {entry['rule']}, without an event that is kept"
 
@@ -156,7 +164,14 @@ def _operator(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str
     return what, f"{entry['action']} by {entry['who']}{f' ({detail})' if detail else ''}"
 
 
-_STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "operator": _operator}
+_STEPS = {
+    "received": _received,
+    "heard": _heard,
+    "opened": _opened,
+    "said": _said,
+    "tried": _tried,
+    "operator": _operator,
+}
 
 
 def _time(text: str) -> str:

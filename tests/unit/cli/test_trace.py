@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alertbridge.cli.trace import _head, _said
+from alertbridge.cli.trace import _head, _received, _said
 
 DELIVERY = {
     "id": "D1",
@@ -35,6 +35,20 @@ DELIVERY = {
 )
 def test_what_was_to_be_said_is_told_with_what_became_of_it(changes: dict[str, Any], line: str) -> None:
     assert _said({**DELIVERY, **changes}, {}) == ("to say", line)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error", "line"),
+    [
+        ("malformed", "the body is empty", "from prod: malformed: the body is empty (event E1)"),
+        ("failed", "no source is called prod", "from prod: failed: no source is called prod (event E1)"),
+        ("received", None, "from prod: not decided yet (event E1)"),
+        ("decided", None, "from prod: decided; it held no alerts (event E1)"),
+    ],
+)
+def test_an_event_without_alerts_is_told_with_the_reason(outcome: str, error: str | None, line: str) -> None:
+    entry = {"source": "prod", "event": "E1", "outcome": outcome, "error": error}
+    assert _received(entry, {}) == ("received", line)
 
 
 def test_the_head_of_a_digest_says_what_it_stands_for_and_that_of_a_member_which_digest_does() -> None:
