@@ -8,6 +8,7 @@ from typing import Any
 
 from alertbridge.cli.listing import Listing, listing_group
 from alertbridge.cli.table import second
+from alertbridge.cli.waiting import with_hindrance
 from alertbridge.deployments.deployment import Status
 from alertbridge.model import Action, DeliveryState, EventOutcome
 
@@ -57,7 +58,7 @@ def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
         str(item["attempts"]),
         second(item["created_at"]),
         item["key"],
-        lacking or item["last_error"] or "",
+        lacking or "; ".join(filter(None, (item.get("hindrance"), item["last_error"]))),
     )
 
 
@@ -79,6 +80,8 @@ def _deployment(item: Mapping[str, Any]) -> tuple[str, ...]:
 def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
     oldest = "-" if item["oldest_seconds"] is None else f"{item['oldest_seconds']:.0f} s"
     why = ": ".join(filter(None, (item["reason"], item["detail"])))
+    if not why and item["budget"] == 0 and item["waiting"]:
+        why = "the rate limit is used up"
     counts = tuple(str(item[name]) for name in ("waiting", "held", "dead"))
     budget = "-" if item["budget"] is None else str(item["budget"])
     return (item["name"], item["type"], item["state"], *counts, oldest, budget, why)
@@ -120,6 +123,15 @@ DELIVERIES = Listing(
     words={"state": tuple(DeliveryState), "action": tuple(Action)},
     head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
     row=_delivery,
+    told=with_hindrance,
+)
+DESTINATIONS = Listing(
+    name="destinations",
+    one="destination",
+    help="List the destinations and how they stand.",
+    filters={},
+    head=("NAME", "TYPE", "STATE", "WAITING", "HELD", "DEAD", "OLDEST", "BUDGET", "WHY"),
+    row=_destination,
 )
 _LISTINGS = (
     Listing(
@@ -166,14 +178,7 @@ _LISTINGS = (
         head=("ID", "OF", "ENVIRONMENT", "STATUS", "FINISHED", "CHANGE", "COMMIT", "WHY"),
         row=_deployment,
     ),
-    Listing(
-        name="destinations",
-        one="destination",
-        help="List the destinations and how they stand.",
-        filters={},
-        head=("NAME", "TYPE", "STATE", "WAITING", "HELD", "DEAD", "OLDEST", "BUDGET", "WHY"),
-        row=_destination,
-    ),
+    DESTINATIONS,
     Listing(
         name="audit",
         one="",

@@ -12,6 +12,7 @@ import click
 from alertbridge.cli.options import daemon_options
 from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
+from alertbridge.cli.waiting import with_hindrance
 
 _LONGEST = 200
 _MOST_FOLDED = 50
@@ -21,7 +22,6 @@ _NOT_POSTED = {
     "by_hand": "",
     "replay_of": "replay of event ",
 }
-_WAITING = ("held", "pending", "sending")
 
 
 @click.command(
@@ -45,11 +45,12 @@ def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
 
     if not asked.strip():
         raise click.BadParameter("say what is asked for: an empty text names nothing", param_hint="KEY")
-    story = Caller(config, url=url).get(f"/api/v1/trace/{asked}")
+    caller = Caller(config, url=url)
+    story = caller.get(f"/api/v1/trace/{asked}")
     if as_json:
         click.echo(json.dumps(story, indent=2, ensure_ascii=False))
         return
-    for line in _told(story):
+    for line in _told({**story, "story": with_hindrance(story["story"], caller)}):
         click.echo(line)
 
 
@@ -142,10 +143,11 @@ def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, st
     payload = entry["payload"]
     words = payload.get("title") or payload.get("description") or ""
     state = entry["state"]
-    if state in _WAITING and entry["next_attempt_at"]:
-        state += f" until {second(entry['next_attempt_at'])}"
-    why = entry["last_error"] if entry["state"] not in {"delivered", "pending"} else ""
-    why = (why or "").removeprefix(f"{entry['state']}:").removeprefix(entry["state"]).lstrip()
+    if state == "pending":
+        why = entry["hindrance"]
+    else:
+        why = "" if state == "delivered" else entry["last_error"] or ""
+        why = why.removeprefix(f"{state}:").removeprefix(state).lstrip()
     again = " once more, since an earlier attempt got no answer" if entry.get("repeats") else ""
     said = f"{entry['destination']} {entry['action']}{again}: {state}"
     return "to say", ", ".join(filter(None, (said, why, f'"{words}"' if words else "", entry["id"])))

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from alertbridge.cli.main import group
-from alertbridge.cli.records import words
+from alertbridge.cli.records import DESTINATIONS, words
 from alertbridge.errors import ConfigurationError
 from alertbridge.operate import query
 
@@ -62,6 +62,25 @@ def test_what_is_kept_of_a_deed_is_told_in_words() -> None:
         'fields=["a"]',
         "n=null",
     ]
+
+
+@pytest.mark.parametrize(
+    ("budget", "waiting", "why"), [(0, 3, "the rate limit is used up"), (0, 0, ""), (2, 3, "")]
+)
+def test_a_destination_whose_rate_limit_is_used_up_says_so(budget: int, waiting: int, why: str) -> None:
+    item = {
+        "name": "elven",
+        "type": "elven",
+        "state": "ok",
+        "reason": None,
+        "detail": None,
+        "budget": budget,
+        "waiting": waiting,
+        "held": 0,
+        "dead": 0,
+        "oldest_seconds": 4.0,
+    }
+    assert DESTINATIONS.row(item)[-1] == why
 
 
 @pytest.mark.parametrize("listing", ["deliveries", "heartbeats", "rules"])

@@ -31,6 +31,10 @@ DELIVERY = {
             'elven resolved once more, since an earlier attempt got no answer: delivered, "Down", D1-again',
         ),
         ({"state": "dead", "last_error": "HTTP 400"}, 'elven resolved: dead, HTTP 400, "Down", D1'),
+        (
+            {"state": "pending", "hindrance": "elven is paused (operator) until it is resumed"},
+            'elven resolved: pending, elven is paused (operator) until it is resumed, "Down", D1',
+        ),
     ],
 )
 def test_what_was_to_be_said_is_told_with_what_became_of_it(changes: dict[str, Any], line: str) -> None:
