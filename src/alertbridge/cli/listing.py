@@ -77,13 +77,16 @@ def _list(listing: Listing) -> click.Command:
 
         query = {name: value for name, value in given.items() if value is not None}
         caller = Caller(config, url=url)
-        items = list(caller.items(f"/api/v1/{listing.name}", most=limit, **query))
+        found = list(caller.items(f"/api/v1/{listing.name}", most=limit + 1, **query))
+        items = found[:limit]
         if as_json:
             click.echo(json.dumps(items, indent=2, ensure_ascii=False))
         elif items:
             click.echo(table(listing.head, [listing.row(item) for item in listing.told(items, caller)]))
         else:
             click.echo("there are none", err=True)
+        if len(found) > limit:
+            click.echo(f"there are more than these {limit}: narrow it down, or raise --limit", err=True)
 
     return filtered(listing)(listed)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
+from alertbridge.cli.caller import Caller
 from alertbridge.cli.main import group
 from alertbridge.cli.records import DESTINATIONS, words
 from alertbridge.errors import ConfigurationError
@@ -81,6 +82,32 @@ def test_a_destination_whose_rate_limit_is_used_up_says_so(budget: int, waiting:
         "oldest_seconds": 4.0,
     }
     assert DESTINATIONS.row(item)[-1] == why
+
+
+@pytest.mark.parametrize(("there_are", "said"), [(2, False), (3, True)])
+def test_a_listing_that_is_cut_says_that_there_is_more(
+    monkeypatch: pytest.MonkeyPatch, *, there_are: int, said: bool
+) -> None:
+    entry: dict[str, object] = {
+        "at": "2026-01-01T12:00:00Z",
+        "who": "alice",
+        "action": "resume",
+        "destination": "elven",
+        "delivery": None,
+        "incident": None,
+        "detail": {},
+    }
+
+    def page(_caller: Caller, _path: str, /, **query: str) -> dict[str, object]:
+        return {"items": [entry] * min(there_are, int(query["limit"])), "next": None}
+
+    monkeypatch.setattr(Caller, "get", page)
+    result = CliRunner().invoke(
+        group, ["audit", "--limit", "2", "--config", "nowhere", "--url", "http://127.0.0.1:9"]
+    )
+    assert result.exit_code == 0
+    assert result.stdout.count("alice") == 2
+    assert ("there are more than these 2" in result.stderr) is said
 
 
 @pytest.mark.parametrize("listing", ["deliveries", "heartbeats", "rules"])
