@@ -64,12 +64,12 @@ class Caller:
     ) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of the answer to `body` as JSON. Raises NoAnswer."""
         status, said = self._ask("POST", path, query, b"" if body is None else json.dumps(body).encode())
-        return status, _json(said)
+        return status, self._json(status, said)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
         status, said = self._ask("GET", path, query)
-        return _good(status, _json(said))
+        return _good(status, self._json(status, said))
 
     def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What an operator's action has left behind. Raises Unanswered where it was refused, and then nothing has changed."""
@@ -80,10 +80,10 @@ class Caller:
         with self._opened("POST", path, {}, json.dumps(body).encode()) as answer:
             status = answer.status or 0
             if status != HTTPStatus.OK:
-                raise Unanswered(refusal(status, _json(answer.read())))
+                raise Unanswered(refusal(status, self._json(status, answer.read())))
             try:
                 for line in answer:
-                    told = _json(line)
+                    told = self._json(status, line)
                     if error := told.get("error"):
                         raise Unanswered(error)
                     yield told
@@ -135,6 +135,18 @@ class Caller:
         except (OSError, HTTPException) as error:
             raise self._no_answer(error) from error
         return answer
+
+    def _json(self, status: int, body: bytes) -> dict[str, Any]:
+        """The JSON object that every answer of a daemon is. Raises NoAnswer where it is none."""
+        try:
+            said = json.loads(body)
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise NoAnswer(
+                f"{self._url} answers, with HTTP {status}, but not as alertbridge does; --url says where the daemon is"
+            )
+        return said
 
     def _no_answer(self, error: Exception) -> NoAnswer:
         reason = getattr(error, "reason", None) or error
@@ -214,11 +226,3 @@ def _operator() -> str:
     except (KeyError, OSError):  # a user without a name, as in a container
         return ""
     return name.encode("ascii", "replace").decode()
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}

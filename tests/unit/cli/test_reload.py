@@ -58,9 +58,31 @@ def test_a_url_needs_no_configuration(tmp_path: Path) -> None:
     assert Caller(tmp_path / "none.yaml", url="http://127.0.0.1:1/")._url == "http://127.0.0.1:1"
 
 
-@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd", "http://[::1", "http://[zz]:1"),
+        *(
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:port",
+            f"http://{'a' * 64}:9797",
+            "http://u:p@127.0.0.1",
+        ),
+    ],
+)
 def test_what_is_no_address_is_wrong_usage(url: str) -> None:
     assert CliRunner().invoke(group, ["reload", "--url", url]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["reload", "incidents", "destinations"])
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (200, b"[]"), (404, b"404: Not Found"), (200, b"")])
+def test_another_server_than_the_daemon_is_told_from_it(
+    monkeypatch: pytest.MonkeyPatch, command: str, answer: tuple[int, bytes]
+) -> None:
+    monkeypatch.setattr(Caller, "_ask", lambda *_, **__: answer)
+    result = CliRunner().invoke(group, [command, "--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "but not as alertbridge does; --url says where" in f"{result.stderr}{result.exception}"
 
 
 @pytest.mark.parametrize(
