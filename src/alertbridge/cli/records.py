@@ -44,8 +44,14 @@ def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
         second(item["closed_at"]),
         ", ".join([f"{firing}/{len(item['alerts'])}", *(f"{n} {mark}" for mark, n in marks.items() if n)]),
         item["rule"],
+        _title(item["content"]["fields"]),
         item["key"],
     )
+
+
+def _title(fields: Mapping[str, Any]) -> str:
+    """What an incident is called where it is told: a key may be no more than a fingerprint."""
+    return fields.get("title") or fields.get("description") or "-"
 
 
 def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -108,6 +114,22 @@ def words(detail: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
+INCIDENTS = Listing(
+    name="incidents",
+    one="incident",
+    help="List what is open at each destination, and what was.",
+    filters={
+        "state": "Open ones, or closed ones.",
+        "destination": "At this destination.",
+        "key": "Of this key.",
+        "source": "With an alert from this source.",
+        "fingerprint": "With this alert.",
+        "since": _SINCE,
+    },
+    words={"state": ("open", "closed")},
+    head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "TITLE", "KEY"),
+    row=_incident,
+)
 DELIVERIES = Listing(
     name="deliveries",
     one="delivery",
@@ -134,22 +156,7 @@ DESTINATIONS = Listing(
     row=_destination,
 )
 _LISTINGS = (
-    Listing(
-        name="incidents",
-        one="incident",
-        help="List what is open at each destination, and what was.",
-        filters={
-            "state": "Open ones, or closed ones.",
-            "destination": "At this destination.",
-            "key": "Of this key.",
-            "source": "With an alert from this source.",
-            "fingerprint": "With this alert.",
-            "since": _SINCE,
-        },
-        words={"state": ("open", "closed")},
-        head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "KEY"),
-        row=_incident,
-    ),
+    INCIDENTS,
     DELIVERIES,
     Listing(
         name="events",

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from alertbridge.cli.caller import Caller
 from alertbridge.cli.main import group
-from alertbridge.cli.records import DESTINATIONS, words
+from alertbridge.cli.records import DESTINATIONS, INCIDENTS, words
 from alertbridge.errors import ConfigurationError
 from alertbridge.operate import query
 
@@ -82,6 +82,26 @@ def test_a_destination_whose_rate_limit_is_used_up_says_so(budget: int, waiting:
         "oldest_seconds": 4.0,
     }
     assert DESTINATIONS.row(item)[-1] == why
+
+
+@pytest.mark.parametrize(
+    ("fields", "title"),
+    [({"title": "Disk full"}, "Disk full"), ({"description": "It is full"}, "It is full"), ({}, "-")],
+)
+def test_an_incident_is_listed_by_what_it_is_called(fields: dict[str, str], title: str) -> None:
+    item: dict[str, object] = {
+        "id": "I1",
+        "destination": "elven",
+        "state": "open",
+        "severity": "low",
+        "opened_at": "2026-01-01T12:00:00Z",
+        "closed_at": None,
+        "rule": "disk",
+        "key": "prod/65dcebdc967c03c0",
+        "content": {"fields": fields},
+        "alerts": [],
+    }
+    assert INCIDENTS.row(item)[-2:] == (title, "prod/65dcebdc967c03c0")
 
 
 @pytest.mark.parametrize(("there_are", "said"), [(2, False), (3, True)])
