@@ -27,6 +27,7 @@ from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shape import keys
 from alertbridge.metrics import Metrics
+from alertbridge.operate import query
 from alertbridge.parts import bridge
 from alertbridge.simulate.server import simulation
 from docs import generate, log_events
@@ -130,6 +131,25 @@ def test_every_metric_is_documented_and_no_other_is_named() -> None:
         samples[name] for row in rows(reference("metrics")) for name in words(row[0]) if name in samples
     }
     assert listed == set(samples.values())
+
+
+def test_every_listing_is_documented_with_its_filters() -> None:
+    listed = {row[0]: row[1] for row in rows(reference("http")) if len(row) == 3}
+    for one in vars(query).values():
+        if isinstance(one, query.Listing):
+            assert sorted(words(listed[f"`/api/v1/{one.name}`"])) == sorted(one.filters)
+
+
+def test_no_command_that_there_is_is_said_not_to_be_there() -> None:
+    absent = [
+        word
+        for text in PAGES.values()
+        for sentence in re.findall(r"There is\s+no [^.]*\.", text)
+        for word in words(sentence)
+    ]
+
+    assert "doctor" in absent
+    assert not {*absent} & group.commands.keys()
 
 
 def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
