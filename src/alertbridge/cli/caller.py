@@ -69,18 +69,18 @@ class Caller:
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
         status, said = self._ask("GET", path, query)
-        return _good(status, self._json(status, said))
+        return self._good(status, self._json(status, said))
 
     def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What an operator's action has left behind. Raises Unanswered where it was refused, and then nothing has changed."""
-        return _good(*self.post(path, body))
+        return self._good(*self.post(path, body))
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The lines of JSON that long work is told in, as they come. Raises Unanswered where it was refused or broke off."""
         with self._opened("POST", path, {}, json.dumps(body).encode()) as answer:
             status = answer.status or 0
             if status != HTTPStatus.OK:
-                raise Unanswered(refusal(status, self._json(status, answer.read())))
+                raise Unanswered(self.refusal(status, self._json(status, answer.read())))
             try:
                 for line in answer:
                     told = self._json(status, line)
@@ -104,6 +104,20 @@ class Caller:
     def read(self, path: str) -> str:
         """The text of the answer, whatever its status. Raises NoAnswer."""
         return self._ask("GET", path, {})[1].decode(errors="replace")
+
+    def refusal(self, status: int, said: Mapping[str, Any]) -> str:
+        """Why the daemon refused."""
+        if status == HTTPStatus.UNAUTHORIZED and self._server.admin_token is None:
+            return f"{self._url} wants the admin token, and none is known here; name the daemon's configuration with --config"
+        if status == HTTPStatus.UNAUTHORIZED:
+            return "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
+        reason = said.get("detail") or f"HTTP {status}, and no reason given"
+        return "\n  ".join([reason, *said.get("matches", [])])
+
+    def _good(self, status: int, said: dict[str, Any]) -> dict[str, Any]:
+        if status != HTTPStatus.OK:
+            raise Unanswered(self.refusal(status, said))
+        return said
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
@@ -203,20 +217,6 @@ def _address(server: ServerSettings) -> str:
             parsed = ip_address("127.0.0.1" if parsed.version == 4 else "::1")  # noqa: PLR2004 - IPv4
         shown = f"[{parsed}]" if parsed.version == 6 else str(parsed)  # noqa: PLR2004 - IPv6
     return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
-
-
-def refusal(status: int, said: Mapping[str, Any]) -> str:
-    """Why the daemon refused."""
-    if status == HTTPStatus.UNAUTHORIZED:
-        return "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
-    reason = said.get("detail") or f"HTTP {status}, and no reason given"
-    return "\n  ".join([reason, *said.get("matches", [])])
-
-
-def _good(status: int, said: dict[str, Any]) -> dict[str, Any]:
-    if status != HTTPStatus.OK:
-        raise Unanswered(refusal(status, said))
-    return said
 
 
 def _operator() -> str:

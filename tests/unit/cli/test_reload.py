@@ -86,6 +86,24 @@ def test_another_server_than_the_daemon_is_told_from_it(
 
 
 @pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("{}", "none is known here; name the daemon's configuration"),
+        ("{admin_token: ours}", "another admin token"),
+    ],
+)
+@pytest.mark.parametrize("command", ["reload", "incidents"])
+def test_a_token_that_is_refused_and_one_that_is_not_known_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, said: str, command: str
+) -> None:
+    monkeypatch.setattr(Caller, "_ask", lambda *_, **__: (401, b"{}"))
+    config = str(written(tmp_path, server))
+    result = CliRunner().invoke(group, [command, "--config", config, "--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert said in f"{result.stderr}{result.exception}"
+
+
+@pytest.mark.parametrize(
     "arguments",
     [("trace", "eu/\udcff"), ("incidents", "--key", "\udcff"), ("destinations", "resume", "\udcff")],
 )
