@@ -154,8 +154,9 @@ def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, st
 
 
 def _tried(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
-    status = f", HTTP {entry['status']}" if entry["status"] else ""
+    code = f"HTTP {entry['status']}" if entry["status"] else ""
     why = f": {entry['error']}" if entry["error"] else ""
+    status = f", {code}" if code and code not in why else ""
     outcome = entry["outcome"] or "under way"
     return "attempt", f"{entry['destination']} {entry['action']} #{entry['number']}: {outcome}{status}{why}"
 

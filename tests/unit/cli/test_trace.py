@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alertbridge.cli.trace import _head, _received, _said
+from alertbridge.cli.trace import _head, _received, _said, _tried
 
 DELIVERY = {
     "id": "D1",
@@ -53,6 +53,20 @@ def test_what_was_to_be_said_is_told_with_what_became_of_it(changes: dict[str, A
 def test_an_event_without_alerts_is_told_with_the_reason(outcome: str, error: str | None, line: str) -> None:
     entry = {"source": "prod", "event": "E1", "outcome": outcome, "error": error}
     assert _received(entry, {}) == ("received", line)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "line"),
+    [
+        (200, None, "elven alarmed #1: delivered, HTTP 200"),
+        (503, "HTTP 503: no", "elven alarmed #1: delivered: HTTP 503: no"),
+        (401, "unauthorized: HTTP 401: no", "elven alarmed #1: delivered: unauthorized: HTTP 401: no"),
+        (None, "no answer within 10 s", "elven alarmed #1: delivered: no answer within 10 s"),
+    ],
+)
+def test_an_attempt_is_told_with_its_status_once(status: int | None, error: str | None, line: str) -> None:
+    entry = {**DELIVERY, "action": "alarmed", "number": 1, "outcome": "delivered", "status": status}
+    assert _tried({**entry, "error": error}, {}) == ("attempt", line)
 
 
 def test_the_head_of_a_digest_says_what_it_stands_for_and_that_of_a_member_which_digest_does() -> None:
