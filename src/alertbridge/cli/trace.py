@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from alertbridge.cli.options import daemon_options
+from alertbridge.cli.printable import printable
 from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
 from alertbridge.cli.waiting import with_hindrance
@@ -79,7 +80,8 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     colour = "red" if incident["state"] == "open" else "green"
     state = click.style(incident["state"], fg=colour)
     yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
-    yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
+    key, rule = printable(incident["key"]), printable(incident["rule"])
+    yield f"    key {key}, rule {rule} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
     alerts = "" if incident["folded"] else f", {len(firing)} of {len(incident['alerts'])} alerts firing"
     yield f"    incident {incident['id']}{alerts}"
@@ -89,9 +91,9 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     for one in incident["alerts"]:
         if held := one["held"]:
             why = f"heartbeat {held['heartbeat']} was silent"
-            yield f"    {one['fingerprint']}: its resolve of {second(held['ends_at'])} is held, for {why}"
+            yield f"    {printable(one['fingerprint'])}: its resolve of {second(held['ends_at'])} is held, for {why}"
     if change := _change(incident["content"]):
-        yield f"    laid to {change}"
+        yield f"    laid to {printable(change)}"
 
 
 def _folded(stood_for: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -101,7 +103,7 @@ def _folded(stood_for: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     still = sum(1 for one in stood_for if one["state"] == "open")
     yield f"    a digest of {len(stood_for)} incidents, {still} of them open:"
     for one in stood_for[:_MOST_FOLDED]:
-        yield f"      {one['state']:<6}  {one['incident']}  key {one['key']}"
+        yield f"      {one['state']:<6}  {one['incident']}  key {printable(one['key'])}"
     if len(stood_for) > _MOST_FOLDED:
         yield f"      and {len(stood_for) - _MOST_FOLDED} more"
 
