@@ -422,6 +422,7 @@ def test_files_of_secrets_lie_in_the_credentials_directory_when_there_is_one(tmp
     (credentials / "hivel-token").unlink()
     (absent,) = mistakes(path, {"CREDENTIALS_DIRECTORY": str(credentials)})
     assert absent.problem == f"{credentials}/hivel-token does not exist"
+    assert absent.remedy == "create it, or correct the path"
 
 
 def test_an_absolute_path_of_a_secret_stays_where_it_is(tmp_path: Path) -> None:
