@@ -120,7 +120,9 @@ def _change(content: Mapping[str, Any]) -> str:
 
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
-    effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
+    # Of an incident that was not asked for, nothing is known here but its id.
+    known = [(one["effect"], places.get(one["id"], f"incident {one['id']}")) for one in entry["incidents"]]
+    effects = [f"{effect} at {place}" for effect, place in known]
     none = "no rule asked" if entry["inferred"] or entry["by_hand"] else "no rule"
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"

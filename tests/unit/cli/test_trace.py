@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from alertbridge.cli.trace import _head, _received, _said, _tried
+from alertbridge.cli.trace import _head, _heard, _received, _said, _tried
 
 DELIVERY = {
     "id": "D1",
@@ -53,6 +53,21 @@ def test_what_was_to_be_said_is_told_with_what_became_of_it(changes: dict[str, A
 def test_an_event_without_alerts_is_told_with_the_reason(outcome: str, error: str | None, line: str) -> None:
     entry = {"source": "prod", "event": "E1", "outcome": outcome, "error": error}
     assert _received(entry, {}) == ("received", line)
+
+
+def test_an_incident_that_was_not_asked_for_is_called_one() -> None:
+    entry: dict[str, Any] = {
+        "source": "prod",
+        "fingerprint": "f1",
+        "status": "firing",
+        "event": "E1",
+        "incidents": [{"id": "I1", "effect": "opened"}, {"id": "I2", "effect": "joined"}],
+        "rules": ["all"],
+        "note": "",
+        **dict.fromkeys(("inferred", "adopted", "by_hand", "replay_of")),
+    }
+    _, said = _heard(entry, {"I1": "elven"})
+    assert said == "prod/f1: opened at elven, joined at incident I2 (rule all; event E1)"
 
 
 @pytest.mark.parametrize(
