@@ -55,7 +55,8 @@ class ListingGroup(TaughtGroup):
 
 def listing_group(listing: Listing) -> ListingGroup:
     """The commands on a listing."""
-    group = ListingGroup(listing.name, help=listing.help)
+    meant = "Without a command, `list` is meant: its options may follow at once."
+    group = ListingGroup(listing.name, help=f"{listing.help}\n\n{meant}", short_help=listing.help)
     group.add_command(_list(listing))
     if listing.one:
         group.add_command(_show(listing))

@@ -131,6 +131,12 @@ def test_a_listing_that_is_cut_says_that_there_is_more(
 
 
 @pytest.mark.parametrize("listing", ["deliveries", "heartbeats", "rules"])
+def test_a_group_says_what_is_meant_without_a_command(listing: str) -> None:
+    said = CliRunner().invoke(group, [listing, "--help"]).output
+    assert "Without a command, `" in said
+
+
+@pytest.mark.parametrize("listing", ["deliveries", "heartbeats", "rules"])
 def test_a_group_takes_the_options_of_what_is_meant_without_a_command(listing: str) -> None:
     result = CliRunner().invoke(group, [listing, "--json", "--config", "nowhere.yaml"])
     assert isinstance(result.exception, ConfigurationError), result.output
