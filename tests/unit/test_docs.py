@@ -31,6 +31,7 @@ from alertbridge.operate import query
 from alertbridge.parts import bridge
 from alertbridge.simulate.server import simulation
 from docs import generate, log_events
+from tests.support.certificates import pair
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -307,8 +308,10 @@ def test_yaml_can_be_read_and_a_configuration_can_be_used(block: Block, tmp_path
     for path in re.findall(r"\bfile: ([\w.-]+\.csv)", block.text):
         (table,) = (each.text for each in BLOCKS if each.language == "csv")
         (tmp_path / path).write_text(table, encoding="utf-8")
-    for path in re.findall(r"_file: ([\w.-]+)", block.text):
-        (tmp_path / path).write_text("https://elven.example/a-secret", encoding="utf-8")
+    certificate, key = pair()
+    held = {"cert": certificate, "ca": certificate, "client_ca": certificate, "key": key}
+    for kind, path in re.findall(r"\b(\w+)_file: ([\w.-]+)", block.text):
+        (tmp_path / path).write_text(held.get(kind, "https://elven.example/a-secret"), encoding="utf-8")
 
     configuration = load(tmp_path / "alertbridge.yaml", environ={"HIVEL_TOKEN": "a-secret"})
 

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from alertbridge.config.certificates import Certificates, PrivateKey
 from alertbridge.config.deployment_settings import DeploymentsSettings
 from alertbridge.config.destination_settings import DestinationSettings
 from alertbridge.config.heartbeat_settings import HeartbeatSettings, PingSettings
@@ -28,7 +29,6 @@ from alertbridge.config.values import (
     Count,
     Level,
     Name,
-    ReadableFile,
     Span,
     Switch,
     TemplateName,
@@ -66,13 +66,13 @@ def _listen(value: object) -> object:
 class TlsSettings(Section):
     """HTTPS instead of HTTP."""
 
-    cert_file: ReadableFile = Field(
+    cert_file: Certificates = Field(
         description="The certificate chain, PEM.", examples=["/etc/alertbridge/tls.crt"]
     )
-    key_file: ReadableFile = Field(
+    key_file: PrivateKey = Field(
         description="The private key, PEM, without a passphrase.", examples=["/etc/alertbridge/tls.key"]
     )
-    client_ca_file: ReadableFile | None = Field(
+    client_ca_file: Certificates | None = Field(
         None,
         description="Certificates (PEM) that clients must be signed by: mutual TLS.",
         examples=["/etc/alertbridge/clients.pem"],
