@@ -52,6 +52,9 @@ class Caller:
             problem = Problem(str(path), 0, 0, "server.listen", "port 0 does not tell where the daemon is")
             raise ConfigurationError((problem,))
         self._pinned = url is None and self._server.tls is not None
+        self._asks_for_a_certificate = (
+            self._pinned and self._server.tls is not None and self._server.tls.client_ca_file is not None
+        )
         self._url = (url or _address(self._server)).rstrip("/")
 
     @property
@@ -164,16 +167,26 @@ class Caller:
 
     def _no_answer(self, error: Exception) -> NoAnswer:
         reason = getattr(error, "reason", None) or error
+        if self._asks_for_a_certificate and not isinstance(reason, ConnectionRefusedError):
+            return NoAnswer(
+                f"no answer from {self._url}: {reason}; it asks for a certificate (server.tls.client_ca_file), and was shown "
+                "that in cert_file: let the same authority sign it, for clients too"
+            )
         return NoAnswer(f"no answer from {self._url}: {reason}; is the daemon running? --url says where")
 
     def _context(self) -> ssl.SSLContext:
-        """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's."""
+        """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's.
+
+        A daemon that asks for a certificate is shown its own.
+        """
         context = ssl.create_default_context()
         if self._pinned:
             assert self._server.tls is not None
             context.check_hostname = False
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.load_verify_locations(self._server.tls.cert_file)
+            if self._asks_for_a_certificate:
+                context.load_cert_chain(self._server.tls.cert_file, self._server.tls.key_file)
         return context
 
 
