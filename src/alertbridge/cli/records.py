@@ -56,6 +56,8 @@ def _title(fields: Mapping[str, Any]) -> str:
 
 def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
     lacking = f"missing: {', '.join(item['missing'])}" if item["missing"] else ""
+    if item["state"] == DeliveryState.HELD:
+        lacking += f"; alertbridge complete {item['incident']}"
     return (
         item["id"],
         item["destination"],

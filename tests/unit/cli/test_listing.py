@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from alertbridge.cli.caller import Caller
 from alertbridge.cli.main import group
-from alertbridge.cli.records import DESTINATIONS, INCIDENTS, words
+from alertbridge.cli.records import DELIVERIES, DESTINATIONS, INCIDENTS, words
 from alertbridge.errors import ConfigurationError
 from alertbridge.operate import query
 
@@ -102,6 +102,22 @@ def test_an_incident_is_listed_by_what_it_is_called(fields: dict[str, str], titl
         "alerts": [],
     }
     assert INCIDENTS.row(item)[-2:] == (title, "prod/65dcebdc967c03c0")
+
+
+def test_a_held_record_is_listed_with_the_command_that_completes_it() -> None:
+    item = {
+        "id": "D1",
+        "incident": "I1",
+        "destination": "hivel",
+        "action": "record",
+        "state": "held",
+        "attempts": 0,
+        "created_at": "2026-01-01T12:00:00Z",
+        "key": "k",
+        "missing": ["repo_url", "pr_number"],
+        "last_error": "missing: repo_url, pr_number",
+    }
+    assert DELIVERIES.row(item)[-1] == "missing: repo_url, pr_number; alertbridge complete I1"
 
 
 @pytest.mark.parametrize(("there_are", "said"), [(2, False), (3, True)])
