@@ -87,7 +87,8 @@ def _deployment(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
     oldest = "-" if item["oldest_seconds"] is None else f"{item['oldest_seconds']:.0f} s"
-    why = ": ".join(filter(None, (item["reason"], item["detail"])))
+    again = f", tried again at {second(item['resumes_at'])}" if item["resumes_at"] else ""
+    why = ": ".join(filter(None, (item["reason"] and item["reason"] + again, item["detail"])))
     if not why and item["budget"] == 0 and item["waiting"]:
         why = "the rate limit is used up"
     counts = tuple(str(item[name]) for name in ("waiting", "held", "dead"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from click.testing import CliRunner
 
@@ -66,22 +68,33 @@ def test_what_is_kept_of_a_deed_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "waiting", "why"), [(0, 3, "the rate limit is used up"), (0, 0, ""), (2, 3, "")]
+    ("said", "why"),
+    [
+        ({"budget": 0, "waiting": 3}, "the rate limit is used up"),
+        ({"budget": 0}, ""),
+        ({"budget": 2, "waiting": 3}, ""),
+        (
+            {"reason": "rate_limited", "detail": "HTTP 429", "resumes_at": "2026-01-01T12:01:00.5Z"},
+            "rate_limited, tried again at 2026-01-01T12:01:00Z: HTTP 429",
+        ),
+        ({"reason": "operator", "detail": "maintenance"}, "operator: maintenance"),
+    ],
 )
-def test_a_destination_whose_rate_limit_is_used_up_says_so(budget: int, waiting: int, why: str) -> None:
+def test_a_destination_says_why_nothing_goes_there_and_until_when(said: dict[str, Any], why: str) -> None:
     item = {
         "name": "elven",
         "type": "elven",
         "state": "ok",
         "reason": None,
         "detail": None,
-        "budget": budget,
-        "waiting": waiting,
+        "resumes_at": None,
+        "budget": None,
+        "waiting": 0,
         "held": 0,
         "dead": 0,
         "oldest_seconds": 4.0,
     }
-    assert DESTINATIONS.row(item)[-1] == why
+    assert DESTINATIONS.row({**item, **said})[-1] == why
 
 
 @pytest.mark.parametrize(
