@@ -19,6 +19,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 from pydantic import ValidationError
 from typing_extensions import override
 
+from alertbridge.cli.options import is_absent
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, read_document
 from alertbridge.config.secret_reader import SecretReader
@@ -47,7 +48,8 @@ class Caller:
     """
 
     def __init__(self, path: Path, *, url: str | None) -> None:
-        self._server = _read_server(path) if url is None or path.exists() else ServerSettings()
+        there = os.path.exists(path)  # noqa: PTH110 - Path's raises where one may not look
+        self._server = _read_server(path) if url is None or there else ServerSettings()
         if url is None and self._server.port == 0:
             problem = Problem(str(path), 0, 0, "server.listen", "port 0 does not tell where the daemon is")
             raise ConfigurationError((problem,))
@@ -199,6 +201,9 @@ class _Straight(HTTPRedirectHandler):
 
 
 def _read_server(path: Path) -> ServerSettings:
+    if is_absent(path):
+        remedy = "name one with --config, or say with --url where the daemon is"
+        raise ConfigurationError((Problem(str(path), 0, 0, "", "there is no configuration here", remedy),))
     document, problems = read_document(path, file=str(path), environ=os.environ, begin=MAIN)
     if document is None:
         raise ConfigurationError(problems)

@@ -80,13 +80,13 @@ def load_configuration(path: Path) -> Configuration:
     """
     from alertbridge.config.load import load  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
-    if _is_absent(path):
+    if is_absent(path):
         remedy = "make one with `alertbridge init`, or name one with --config"
         raise ConfigurationError((Problem(str(path), 0, 0, "", "there is no configuration here", remedy),))
     return load(path, environ=os.environ)
 
 
-def _is_absent(path: Path) -> bool:
+def is_absent(path: Path) -> bool:
     """Whether there is nothing at `path`; where one may not look, reading it will say so."""
     try:
         return not path.exists()

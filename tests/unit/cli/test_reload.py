@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +58,20 @@ def test_a_server_section_that_leads_nowhere_is_named(tmp_path: Path, server: st
 
 def test_a_url_needs_no_configuration(tmp_path: Path) -> None:
     assert Caller(tmp_path / "none.yaml", url="http://127.0.0.1:1/")._url == "http://127.0.0.1:1"
+
+
+def test_a_url_needs_no_configuration_where_one_may_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    caller = Caller(Path("/etc/alertbridge/alertbridge.yaml"), url="http://127.0.0.1:1")
+    assert caller.url == "http://127.0.0.1:1"
+
+
+def test_without_a_configuration_the_remedy_is_to_name_one_or_the_daemon(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no configuration here; name one with --config"):
+        Caller(tmp_path / "none.yaml", url=None)
 
 
 @pytest.mark.parametrize(
