@@ -249,7 +249,7 @@ def severity_words() -> str:
 def listings() -> str:
     """By what each listing can be filtered."""
     each = (
-        *(query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DESTINATIONS),
+        *(query.EVENTS, query.INCIDENTS, query.DELIVERIES, query.DEPLOYMENTS, query.DESTINATIONS),
         *(query.AUDIT, query.RULES, query.HEARTBEATS),
     )
     return table(

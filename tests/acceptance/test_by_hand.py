@@ -194,6 +194,7 @@ async def test_the_whole_story_of_an_alert_is_told_in_order(night: Night) -> Non
         assert words in text, text
     unknown = await night.run("trace", "nobody", code=1)
     assert 'nothing is known of "nobody"' in unknown
+    assert "`alertbridge incidents` lists keys" in unknown
 
 
 async def test_a_destination_that_refuses_the_token_is_seen_at_a_glance(night: Night) -> None:

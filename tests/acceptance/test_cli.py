@@ -21,11 +21,12 @@ import pytest
 
 from alertbridge.clock import SystemClock
 from alertbridge.simulate.server import Simulation
-from tests.support.daemon import Daemon, free_port
+from tests.support.certificates import Authority
+from tests.support.daemon import Daemon, free_port, surroundings
 
 PAYLOADS = Path(__file__).parents[1] / "payloads" / "alertmanager"
 COMMAND = [sys.executable, "-m", "alertbridge"]
-ENVIRON = {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"}
+ENVIRON = {**surroundings(), "PYTHONUNBUFFERED": "1"}
 
 
 def run(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -312,3 +313,34 @@ def _only(pattern: str, text: str) -> str:
     found = re.search(pattern, text, re.DOTALL)
     assert found is not None, f"{pattern} is not in\n{text}"
     return found[1]
+
+
+TLS = """\
+server: {{listen: "127.0.0.1:{port}", tls: {{cert_file: daemon.pem, key_file: daemon.key, client_ca_file: {authority}}}}}
+storage: {{url: "sqlite:///alertbridge.db"}}
+destinations: {{elven: {{type: elven, url: "http://127.0.0.1:1/elven/token"}}}}
+rules: [{{name: all, send: [elven]}}]
+"""
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_daemon_that_asks_for_a_certificate_is_shown_its_own(tmp_path: Path, *, known: bool) -> None:
+    authority = Authority(tmp_path)
+    authority.server("daemon")
+    authority.stranger()
+    trusted = "authority.pem" if known else "stranger.pem"
+    (tmp_path / "alertbridge.yaml").write_text(
+        TLS.format(port=free_port(), authority=trusted), encoding="utf-8"
+    )
+    with running("serve", folder=tmp_path) as daemon:
+        said = run("destinations", folder=tmp_path)
+        while "Connection refused" in said.stderr:  # pytest-timeout ends it
+            said = run("destinations", folder=tmp_path)
+        daemon.terminate()
+        daemon.wait(30)
+    if known:
+        assert (said.returncode, said.stderr) == (0, "")
+        assert "elven  elven  ok" in said.stdout
+    else:
+        assert said.returncode == 1
+        assert "it asks for a certificate (server.tls.client_ca_file)" in said.stderr

@@ -180,7 +180,7 @@ async def test_a_record_that_was_held_too_long_can_still_be_completed(hand: Hand
         ({"pr_number": "9" * 23}, "pr_number: not the number of a pull request, such as 44"),
         ({"pr_number": "soon"}, "pr_number: not the number of a pull request, such as 44"),
         ({"repo_url": "checkout"}, "repo_url: not the address of a repository"),
-        ({"repository": REPOSITORY}, "repository: Extra inputs are not permitted"),
+        ({"repository": REPOSITORY}, "repository: not known here; known: repo_url, pr_number"),
         ({}, "nothing is said; send repo_url, pr_number or both"),
     ],
 )
@@ -192,6 +192,23 @@ async def test_what_cannot_be_read_is_refused_by_its_field(
     assert said in answer["detail"]
     assert (await hand.delivery(record))["state"] == "held"
     assert (await hand.get("audit"))["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "said"),
+    [
+        ("incidents/i01/skip", {}, "reason: needed, and not there"),
+        ("incidents/i01/skip", {"reason": " "}, "reason: must not be empty"),
+        ("incidents/i01/skip", {"reason": "x" * 1001}, "reason: longer than 1000 characters"),
+        ("incidents/i01/skip", {"reason": 7}, "reason: expected text"),
+        ("deliveries/d01/retry", {"force": "perhaps"}, "force: expected true or false"),
+        ("deliveries/d01/retry", {"reason": "x"}, "reason: not known here; known: force"),
+    ],
+)
+async def test_what_is_wrong_with_a_request_is_said_in_plain_words(
+    hand: Hand, route: str, body: dict[str, Any], said: str
+) -> None:
+    assert (await hand.post(route, 400, **body))["detail"] == said
 
 
 async def test_a_body_that_is_no_object_is_refused(hand: Hand) -> None:

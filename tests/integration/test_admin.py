@@ -113,6 +113,14 @@ async def test_an_event_is_shown_with_what_became_of_its_alerts(desk: Desk) -> N
     assert await desk.get("events") == {"items": [shown], "next": None}
 
 
+async def test_an_event_with_an_empty_body_is_listed_beside_the_others(desk: Desk) -> None:
+    await desk.stock.event()
+    await desk.stock.event(b"", malformed="the body is empty")
+    empty, _ = (await desk.get("events"))["items"]
+    assert (empty["body"], empty["body_truncated"]) == ("", False)
+    assert (await desk.get(f"events/{empty['id']}"))["body"] == ""
+
+
 async def test_an_event_that_is_not_decided_and_one_that_was_malformed_are_shown_too(desk: Desk) -> None:
     await desk.stock.event(b"{}")
     await desk.stock.event(b"\xff{", malformed="not JSON")

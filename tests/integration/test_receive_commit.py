@@ -55,6 +55,21 @@ async def test_what_cannot_be_stored_is_to_be_sent_again(
     ]
 
 
+async def test_the_log_names_the_source_that_there_is_not(bridge: Bridge) -> None:
+    with capture_logs() as logs:
+        await bridge.post("/v1/sources/prdo")
+        await bridge.post("/v1/sources/prod/")
+
+    assert [(log["event"], log["source"], log["cause"]) for log in logs] == [
+        (
+            "event.refused",
+            "unknown",
+            'no source is called "prdo"; the names stand under `sources:` in the configuration',
+        ),
+        ("event.refused", "unknown", "the address of a source has no trailing slash"),
+    ]
+
+
 async def test_a_failure_nobody_expected_is_to_be_sent_again(bridge: Bridge) -> None:
     bridge.failure = RuntimeError("canary")
     with capture_logs() as logs:

@@ -209,6 +209,15 @@ async def test_a_database_that_somebody_else_locks_passes_and_is_no_fault_of_the
     assert await store.write(inbox.count_undecided) == 0
 
 
+def test_a_folder_is_not_taken_for_a_database_whose_disk_failed(tmp_path: Path) -> None:
+    folder = tmp_path / "alertbridge"
+    folder.mkdir()
+    with pytest.raises(StoreError, match="is a directory; write the path of a file") as refused:
+        lock(folder)
+    assert not isinstance(refused.value, StoreBroken)
+    assert [*tmp_path.iterdir()] == [folder]
+
+
 async def test_a_second_daemon_is_refused_and_told_by_whom(store: Store) -> None:
     with pytest.raises(StoreLocked, match=r"pid \d+"):
         await Store.open(store.path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from alertbridge.model import JSON
+from alertbridge.model import JSON, Action
 from alertbridge.store.store import Store
 from alertbridge.store.trace import trace
 from tests.support.clock import NOON, ManualClock
@@ -51,6 +51,24 @@ async def test_an_alert_without_an_incident_has_a_story_too(stock: Stock) -> Non
     assert story["story"][0]["note"] == "no rule matches"
     assert await told(stock, "prod/f9") == {**story, "asked": "prod/f9"}
     assert await told(stock, "staging/f9") is None
+
+
+async def test_an_event_that_says_nothing_of_an_alert_has_a_story_with_the_reason(stock: Stock) -> None:
+    malformed = await stock.event(b"", malformed="the body is empty")
+    story = await told(stock, malformed)
+    assert (story["incidents"], steps(story), story["complete"]) == ([], ["received"], True)
+    (entry,) = story["story"]
+    assert (entry["event"], entry["outcome"], entry["error"]) == (malformed, "malformed", "the body is empty")
+    waiting = await told(stock, await stock.event())
+    assert [(one["what"], one["outcome"]) for one in waiting["story"]] == [("received", "received")]
+
+
+async def test_a_delivery_about_a_deployment_has_a_story_though_it_has_no_incident(stock: Stock) -> None:
+    told_of = await stock.delivery(incident="", destination="hivel", key="4711", action=Action.DEPLOYMENT)
+    await stock.claim("hivel")
+    story = await told(stock, told_of)
+    assert (story["incidents"], steps(story)) == ([], ["said", "tried"])
+    assert story["story"][0]["key"] == "4711"
 
 
 async def test_a_fingerprint_that_is_part_of_another_is_not_taken_for_it(stock: Stock) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes")
@@ -40,3 +42,13 @@ class Authority:
 
     def _openssl(self, *arguments: str) -> None:
         subprocess.run(["openssl", *arguments], cwd=self._folder, check=True, capture_output=True)
+
+
+@cache
+def pair() -> tuple[str, str]:
+    """A certificate and its key, as PEM; always the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        Authority(Path(folder))
+        return tuple(  # type: ignore[return-value]
+            (Path(folder) / name).read_text(encoding="ascii") for name in ("authority.pem", "authority.key")
+        )

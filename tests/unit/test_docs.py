@@ -27,9 +27,11 @@ from alertbridge.config.section import Section
 from alertbridge.config.settings import Settings
 from alertbridge.config.shape import keys
 from alertbridge.metrics import Metrics
+from alertbridge.operate import query
 from alertbridge.parts import bridge
 from alertbridge.simulate.server import simulation
 from docs import generate, log_events
+from tests.support.certificates import pair
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference"
@@ -130,6 +132,25 @@ def test_every_metric_is_documented_and_no_other_is_named() -> None:
         samples[name] for row in rows(reference("metrics")) for name in words(row[0]) if name in samples
     }
     assert listed == set(samples.values())
+
+
+def test_every_listing_is_documented_with_its_filters() -> None:
+    listed = {row[0]: row[1] for row in rows(reference("http")) if len(row) == 3}
+    for one in vars(query).values():
+        if isinstance(one, query.Listing):
+            assert sorted(words(listed[f"`/api/v1/{one.name}`"])) == sorted(one.filters)
+
+
+def test_no_command_that_there_is_is_said_not_to_be_there() -> None:
+    absent = [
+        word
+        for text in PAGES.values()
+        for sentence in re.findall(r"There is\s+no [^.]*\.", text)
+        for word in words(sentence)
+    ]
+
+    assert "doctor" in absent
+    assert not {*absent} & group.commands.keys()
 
 
 def leaves(group: click.Group, above: str = "") -> Iterator[tuple[str, click.Command]]:
@@ -287,8 +308,10 @@ def test_yaml_can_be_read_and_a_configuration_can_be_used(block: Block, tmp_path
     for path in re.findall(r"\bfile: ([\w.-]+\.csv)", block.text):
         (table,) = (each.text for each in BLOCKS if each.language == "csv")
         (tmp_path / path).write_text(table, encoding="utf-8")
-    for path in re.findall(r"_file: ([\w.-]+)", block.text):
-        (tmp_path / path).write_text("https://elven.example/a-secret", encoding="utf-8")
+    certificate, key = pair()
+    held = {"cert": certificate, "ca": certificate, "client_ca": certificate, "key": key}
+    for kind, path in re.findall(r"\b(\w+)_file: ([\w.-]+)", block.text):
+        (tmp_path / path).write_text(held.get(kind, "https://elven.example/a-secret"), encoding="utf-8")
 
     configuration = load(tmp_path / "alertbridge.yaml", environ={"HIVEL_TOKEN": "a-secret"})
 

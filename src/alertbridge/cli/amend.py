@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from alertbridge.cli.options import daemon_options
+from alertbridge.cli.printable import printable
 from alertbridge.cli.taught import Taught
 
 _json = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -144,7 +145,7 @@ def try_out(name: str, config: Path, url: str | None, *, as_json: bool) -> None:
 def _tried(left: dict[str, Any]) -> Iterator[str]:
     for step in left["steps"]:
         status = f"HTTP {step['status']}" if step["status"] else "no answer"
-        why = f": {step['error']}" if step["error"] else ""
+        why = f": {printable(step['error'])}" if step["error"] else ""
         yield f"{left['name']} {step['step']}: {step['outcome']}, {status}, {step['seconds']:.3f} s{why}"
     colour = "green" if left["ok"] else "red"
     yield click.style("good" if left["ok"] else "not good", fg=colour, bold=True) + f": {left['finding']}"

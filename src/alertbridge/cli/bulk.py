@@ -206,7 +206,7 @@ def _preview(seen: Mapping[str, Any], action: str) -> Iterator[str]:
     yield "the oldest:"
     for item in seen["examples"]:
         why = cut(item["last_error"] or "", 100)
-        yield f"  {item['id']}  {item['created_at'][:19]}Z  {item['action']} {item['key']}: {why}"
+        yield f"  {item['id']}  {item['created_at'][:19]}Z  {item['action']} {cut(item['key'])}: {why}"
     yield ""
     yield f"{seen['matched']} match; nothing was done. With --yes they are {_DEEDS[action]}"
 

@@ -19,6 +19,7 @@ from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Requ
 from pydantic import ValidationError
 from typing_extensions import override
 
+from alertbridge.cli.options import is_absent
 from alertbridge.config.explain import explain
 from alertbridge.config.files import MAIN, read_document
 from alertbridge.config.secret_reader import SecretReader
@@ -48,11 +49,15 @@ class Caller:
     """
 
     def __init__(self, path: Path, *, url: str | None) -> None:
-        self._server = _read_server(path) if url is None or path.exists() else ServerSettings()
+        there = os.path.exists(path)  # noqa: PTH110 - Path's raises where one may not look
+        self._server = _read_server(path) if url is None or there else ServerSettings()
         if url is None and self._server.port == 0:
             problem = Problem(str(path), 0, 0, "server.listen", "port 0 does not tell where the daemon is")
             raise ConfigurationError((problem,))
         self._pinned = url is None and self._server.tls is not None
+        self._asks_for_a_certificate = (
+            self._pinned and self._server.tls is not None and self._server.tls.client_ca_file is not None
+        )
         self._url = (url or _address(self._server)).rstrip("/")
 
     @property
@@ -65,26 +70,26 @@ class Caller:
     ) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of the answer to `body` as JSON. Raises NoAnswer."""
         status, said = self._ask("POST", path, query, b"" if body is None else json.dumps(body).encode())
-        return status, _json(said)
+        return status, self._json(status, said)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         """The JSON that stands there. Raises Unanswered where there is none, with what the daemon says about it."""
         status, said = self._ask("GET", path, query)
-        return _good(status, _json(said))
+        return self._good(status, self._json(status, said))
 
     def act(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """What an operator's action has left behind. Raises Unanswered where it was refused, and then nothing has changed."""
-        return _good(*self.post(path, body))
+        return self._good(*self.post(path, body))
 
     def lines(self, path: str, body: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The lines of JSON that long work is told in, as they come. Raises Unanswered where it was refused or broke off."""
         with self._opened("POST", path, {}, json.dumps(body).encode()) as answer:
             status = answer.status or 0
             if status != HTTPStatus.OK:
-                raise Unanswered(refusal(status, _json(answer.read())))
+                raise Unanswered(self.refusal(status, self._json(status, answer.read())))
             try:
                 for line in answer:
-                    told = _json(line)
+                    told = self._json(status, line)
                     if error := told.get("error"):
                         raise Unanswered(error)
                     yield told
@@ -105,6 +110,20 @@ class Caller:
     def read(self, path: str) -> str:
         """The text of the answer, whatever its status. Raises NoAnswer."""
         return self._ask("GET", path, {})[1].decode(errors="replace")
+
+    def refusal(self, status: int, said: Mapping[str, Any]) -> str:
+        """Why the daemon refused."""
+        if status == HTTPStatus.UNAUTHORIZED and self._server.admin_token is None:
+            return f"{self._url} wants the admin token, and none is known here; name the daemon's configuration with --config"
+        if status == HTTPStatus.UNAUTHORIZED:
+            return "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
+        reason = said.get("detail") or f"HTTP {status}, and no reason given"
+        return "\n  ".join([reason, *said.get("matches", [])])
+
+    def _good(self, status: int, said: dict[str, Any]) -> dict[str, Any]:
+        if status != HTTPStatus.OK:
+            raise Unanswered(self.refusal(status, said))
+        return said
 
     def _ask(
         self, method: str, path: str, query: Mapping[str, str], data: bytes | None = None
@@ -137,18 +156,40 @@ class Caller:
             raise self._no_answer(error) from error
         return answer
 
+    def _json(self, status: int, body: bytes) -> dict[str, Any]:
+        """The JSON object that every answer of a daemon is. Raises NoAnswer where it is none."""
+        try:
+            said = json.loads(body)
+        except ValueError:
+            said = None
+        if not isinstance(said, dict):
+            raise NoAnswer(
+                f"{self._url} answers, with HTTP {status}, but not as alertbridge does; --url says where the daemon is"
+            )
+        return said
+
     def _no_answer(self, error: Exception) -> NoAnswer:
         reason = getattr(error, "reason", None) or error
+        if self._asks_for_a_certificate and not isinstance(reason, ConnectionRefusedError):
+            return NoAnswer(
+                f"no answer from {self._url}: {reason}; it asks for a certificate (server.tls.client_ca_file), and was shown "
+                "that in cert_file: let the same authority sign it, for clients too"
+            )
         return NoAnswer(f"no answer from {self._url}: {reason}; is the daemon running? --url says where")
 
     def _context(self) -> ssl.SSLContext:
-        """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's."""
+        """Trusts the certificate that the daemon is configured with, whatever name it bears; with `url`, the system's.
+
+        A daemon that asks for a certificate is shown its own.
+        """
         context = ssl.create_default_context()
         if self._pinned:
             assert self._server.tls is not None
             context.check_hostname = False
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
             context.load_verify_locations(self._server.tls.cert_file)
+            if self._asks_for_a_certificate:
+                context.load_cert_chain(self._server.tls.cert_file, self._server.tls.key_file)
         return context
 
 
@@ -161,6 +202,9 @@ class _Straight(HTTPRedirectHandler):
 
 
 def _read_server(path: Path) -> ServerSettings:
+    if is_absent(path):
+        remedy = "name one with --config, or say with --url where the daemon is"
+        raise ConfigurationError((Problem(str(path), 0, 0, "", "there is no configuration here", remedy),))
     document, problems = read_document(path, file=str(path), environ=os.environ, begin=MAIN)
     if document is None:
         raise ConfigurationError(problems)
@@ -194,20 +238,6 @@ def _address(server: ServerSettings) -> str:
     return f"{'https' if server.tls else 'http'}://{shown}:{server.port}"
 
 
-def refusal(status: int, said: Mapping[str, Any]) -> str:
-    """Why the daemon refused."""
-    if status == HTTPStatus.UNAUTHORIZED:
-        return "the daemon knows another admin token; if it is the one before a change, send it a SIGHUP"
-    reason = said.get("detail") or f"HTTP {status}, and no reason given"
-    return "\n  ".join([reason, *said.get("matches", [])])
-
-
-def _good(status: int, said: dict[str, Any]) -> dict[str, Any]:
-    if status != HTTPStatus.OK:
-        raise Unanswered(refusal(status, said))
-    return said
-
-
 def _operator() -> str:
     """The name under which the audit is to keep who did something here: that of this machine's user."""
     try:
@@ -215,11 +245,3 @@ def _operator() -> str:
     except (KeyError, OSError):  # a user without a name, as in a container
         return ""
     return name.encode("ascii", "replace").decode()
-
-
-def _json(body: bytes) -> dict[str, Any]:
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}

@@ -119,7 +119,7 @@ def _unseen(config: Path, seen: Seen | None) -> tuple[Problem, ...]:
     if not seen.labels:
         click.echo("no alert was found: nothing can be said of labels", err=True)
         return ()
-    among = _number(seen.events, "notification")
+    among = _number(seen.events - seen.unread, "notification")
     return tuple(find_unseen(documents(config, environ=os.environ), seen=seen.labels, among=among))
 
 
@@ -162,7 +162,9 @@ def _summary(config: Path, counts: dict[str, Any], problems: tuple[Problem, ...]
     parts = [_number(counts[f"{word}s"], word) for word in ("source", "destination", "rule")]
     parts += [_number(len(counts["files"]), "file"), f"hash {counts['hash'][:12]}"]
     if "seen" in counts:
-        parts.append(f"labels of {_number(counts['seen']['events'], 'notification')}")
+        seen, unread = counts["seen"], counts["seen"]["unread"]
+        unreadable = f" ({unread:,} of them cannot be read)" if unread else ""
+        parts.append(f"labels of {_number(seen['events'], 'notification')}{unreadable}")
     if problems:
         parts.append(_number(len(problems), "warning"))
     return f"{config}: {click.style('good', fg='green')}: {', '.join(parts)}"

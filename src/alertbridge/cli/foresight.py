@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import click
 
+from alertbridge.cli.printable import printable
 from alertbridge.foresight import Fate, Foresight, Telling
 from alertbridge.model import JSON, Action, Resend
 from alertbridge.rules.condition import AnyOf, written
@@ -146,8 +147,3 @@ def _labels(labels: Mapping[str, str]) -> str:
     rest = [key for key in _SHOWN_FIRST[1:] if key in labels]
     rest += sorted(labels.keys() - set(_SHOWN_FIRST))
     return printable(f"{name} {{{', '.join(f'{key}={labels[key]}' for key in rest)}}}")
-
-
-def printable(text: str) -> str:
-    """`text` on one line, without what could steer a terminal: such characters are shown as escapes."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from alertbridge.cli.foresight import printable
+from alertbridge.cli.printable import printable
 from alertbridge.model import EventOutcome
 
 _SHORT = 12

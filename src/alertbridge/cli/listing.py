@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from typing_extensions import override
@@ -16,12 +16,15 @@ from alertbridge.cli.since import Since
 from alertbridge.cli.table import table
 from alertbridge.cli.taught import Taught, TaughtGroup
 
+if TYPE_CHECKING:
+    from alertbridge.cli.caller import Caller
+
 
 @dataclass(frozen=True, slots=True)
 class Listing:
     """What can be asked of a listing: by which filters, and what its table shows of an item.
 
-    A filter that has `words` may be one of them and nothing else.
+    A filter that has `words` may be one of them and nothing else. `told` adds to the items what only people are told.
     """
 
     name: str
@@ -31,6 +34,9 @@ class Listing:
     head: Sequence[str]
     row: Callable[[Mapping[str, Any]], Sequence[str]]
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    told: Callable[[Sequence[Mapping[str, Any]], Caller], Sequence[Mapping[str, Any]]] = lambda items, _: (
+        items
+    )
 
 
 class ListingGroup(TaughtGroup):
@@ -49,7 +55,8 @@ class ListingGroup(TaughtGroup):
 
 def listing_group(listing: Listing) -> ListingGroup:
     """The commands on a listing."""
-    group = ListingGroup(listing.name, help=listing.help)
+    meant = "Without a command, `list` is meant: its options may follow at once."
+    group = ListingGroup(listing.name, help=f"{listing.help}\n\n{meant}", short_help=listing.help)
     group.add_command(_list(listing))
     if listing.one:
         group.add_command(_show(listing))
@@ -70,13 +77,17 @@ def _list(listing: Listing) -> click.Command:
         from alertbridge.cli.caller import Caller  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
         query = {name: value for name, value in given.items() if value is not None}
-        items = list(Caller(config, url=url).items(f"/api/v1/{listing.name}", most=limit, **query))
+        caller = Caller(config, url=url)
+        found = list(caller.items(f"/api/v1/{listing.name}", most=limit + 1, **query))
+        items = found[:limit]
         if as_json:
             click.echo(json.dumps(items, indent=2, ensure_ascii=False))
         elif items:
-            click.echo(table(listing.head, [listing.row(item) for item in items]))
+            click.echo(table(listing.head, [listing.row(item) for item in listing.told(items, caller)]))
         else:
             click.echo("there are none", err=True)
+        if len(found) > limit:
+            click.echo(f"there are more than these {limit}: narrow it down, or raise --limit", err=True)
 
     return filtered(listing)(listed)
 

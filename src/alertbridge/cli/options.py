@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import click
 
@@ -45,9 +46,20 @@ def url_option(command: _Command) -> _Command:
 
 
 def _address(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
-    if value is not None and not re.fullmatch(r"https?://[^\s/?#]+/?", value):
+    if value is not None and not _leads_to_a_server(value):
         raise click.BadParameter("write for example http://127.0.0.1:9797")
     return value
+
+
+def _leads_to_a_server(url: str) -> bool:
+    """Whether this names a scheme, a host and perhaps a port, and nothing else."""
+    if not re.fullmatch(r"https?://[^\s/?#@]+/?", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname and parts.hostname.encode("idna")) and parts.port != 0
+    except ValueError:  # of brackets, of the port, of a name that is too long
+        return False
 
 
 def _found(_context: click.Context, _parameter: click.Parameter, value: str | None) -> Path:
@@ -68,13 +80,13 @@ def load_configuration(path: Path) -> Configuration:
     """
     from alertbridge.config.load import load  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
-    if _is_absent(path):
+    if is_absent(path):
         remedy = "make one with `alertbridge init`, or name one with --config"
         raise ConfigurationError((Problem(str(path), 0, 0, "", "there is no configuration here", remedy),))
     return load(path, environ=os.environ)
 
 
-def _is_absent(path: Path) -> bool:
+def is_absent(path: Path) -> bool:
     """Whether there is nothing at `path`; where one may not look, reading it will say so."""
     try:
         return not path.exists()

@@ -8,6 +8,7 @@ from typing import Any
 
 from alertbridge.cli.listing import Listing, listing_group
 from alertbridge.cli.table import second
+from alertbridge.cli.waiting import with_hindrance
 from alertbridge.deployments.deployment import Status
 from alertbridge.model import Action, DeliveryState, EventOutcome
 
@@ -43,12 +44,20 @@ def _incident(item: Mapping[str, Any]) -> tuple[str, ...]:
         second(item["closed_at"]),
         ", ".join([f"{firing}/{len(item['alerts'])}", *(f"{n} {mark}" for mark, n in marks.items() if n)]),
         item["rule"],
+        _title(item["content"]["fields"]),
         item["key"],
     )
 
 
+def _title(fields: Mapping[str, Any]) -> str:
+    """What an incident is called where it is told: a key may be no more than a fingerprint."""
+    return fields.get("title") or fields.get("description") or "-"
+
+
 def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
     lacking = f"missing: {', '.join(item['missing'])}" if item["missing"] else ""
+    if item["state"] == DeliveryState.HELD:
+        lacking += f"; alertbridge complete {item['incident']}"
     return (
         item["id"],
         item["destination"],
@@ -57,7 +66,7 @@ def _delivery(item: Mapping[str, Any]) -> tuple[str, ...]:
         str(item["attempts"]),
         second(item["created_at"]),
         item["key"],
-        lacking or item["last_error"] or "",
+        lacking or "; ".join(filter(None, (item.get("hindrance"), item["last_error"]))),
     )
 
 
@@ -78,7 +87,10 @@ def _deployment(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _destination(item: Mapping[str, Any]) -> tuple[str, ...]:
     oldest = "-" if item["oldest_seconds"] is None else f"{item['oldest_seconds']:.0f} s"
-    why = ": ".join(filter(None, (item["reason"], item["detail"])))
+    again = f", tried again at {second(item['resumes_at'])}" if item["resumes_at"] else ""
+    why = ": ".join(filter(None, (item["reason"] and item["reason"] + again, item["detail"])))
+    if not why and item["budget"] == 0 and item["waiting"]:
+        why = "the rate limit is used up"
     counts = tuple(str(item[name]) for name in ("waiting", "held", "dead"))
     budget = "-" if item["budget"] is None else str(item["budget"])
     return (item["name"], item["type"], item["state"], *counts, oldest, budget, why)
@@ -105,6 +117,22 @@ def words(detail: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
 
 
+INCIDENTS = Listing(
+    name="incidents",
+    one="incident",
+    help="List what is open at each destination, and what was.",
+    filters={
+        "state": "Open ones, or closed ones.",
+        "destination": "At this destination.",
+        "key": "Of this key.",
+        "source": "With an alert from this source.",
+        "fingerprint": "With this alert.",
+        "since": _SINCE,
+    },
+    words={"state": ("open", "closed")},
+    head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "TITLE", "KEY"),
+    row=_incident,
+)
 DELIVERIES = Listing(
     name="deliveries",
     one="delivery",
@@ -120,24 +148,18 @@ DELIVERIES = Listing(
     words={"state": tuple(DeliveryState), "action": tuple(Action)},
     head=("ID", "DESTINATION", "ACTION", "STATE", "TRIES", "CREATED", "KEY", "WHY"),
     row=_delivery,
+    told=with_hindrance,
+)
+DESTINATIONS = Listing(
+    name="destinations",
+    one="destination",
+    help="List the destinations and how they stand.",
+    filters={},
+    head=("NAME", "TYPE", "STATE", "WAITING", "HELD", "DEAD", "OLDEST", "BUDGET", "WHY"),
+    row=_destination,
 )
 _LISTINGS = (
-    Listing(
-        name="incidents",
-        one="incident",
-        help="List what is open at each destination, and what was.",
-        filters={
-            "state": "Open ones, or closed ones.",
-            "destination": "At this destination.",
-            "key": "Of this key.",
-            "source": "With an alert from this source.",
-            "fingerprint": "With this alert.",
-            "since": _SINCE,
-        },
-        words={"state": ("open", "closed")},
-        head=("ID", "DESTINATION", "STATE", "SEVERITY", "OPENED", "CLOSED", "FIRING", "RULE", "KEY"),
-        row=_incident,
-    ),
+    INCIDENTS,
     DELIVERIES,
     Listing(
         name="events",
@@ -166,14 +188,7 @@ _LISTINGS = (
         head=("ID", "OF", "ENVIRONMENT", "STATUS", "FINISHED", "CHANGE", "COMMIT", "WHY"),
         row=_deployment,
     ),
-    Listing(
-        name="destinations",
-        one="destination",
-        help="List the destinations and how they stand.",
-        filters={},
-        head=("NAME", "TYPE", "STATE", "WAITING", "HELD", "DEAD", "OLDEST", "BUDGET", "WHY"),
-        row=_destination,
-    ),
+    DESTINATIONS,
     Listing(
         name="audit",
         one="",

@@ -35,17 +35,18 @@ def reload(config: Path, url: str | None, *, force: bool) -> None:
     reads, it knows itself. If there is a mistake in them, it goes on as it was, and every problem is shown; the exit
     status is then 1.
     """
-    from alertbridge.cli.caller import Caller, NoAnswer, refusal  # noqa: PLC0415 - heavy, and `--help` is to be quick
+    from alertbridge.cli.caller import Caller, NoAnswer  # noqa: PLC0415 - heavy, and `--help` is to be quick
 
     try:
-        status, said = Caller(config, url=url).post("/-/reload", force="true" if force else "false")
+        caller = Caller(config, url=url)
+        status, said = caller.post("/-/reload", force="true" if force else "false")
     except ConfigurationError as error:
         _fail(map(str, error.problems), "the daemon was not asked")
     except NoAnswer as error:
         _fail([str(error)], "nothing is known of the configuration in use")
     if status != HTTPStatus.OK:
         problems = [str(Problem(**each)) for each in said.get("problems", [])]
-        _fail(problems or [refusal(status, said)], _STAYS)
+        _fail(problems or [caller.refusal(status, said)], _STAYS)
     what = "reloaded" if said["changed"] else "read again, nothing has changed"
     click.echo(f"{click.style(what, fg='green')}: hash {said['hash'][:12]}")
 

@@ -11,6 +11,7 @@ import click
 
 from alertbridge.cli.hearing import interruptible
 from alertbridge.cli.options import daemon_options
+from alertbridge.cli.printable import printable
 from alertbridge.cli.since import Since
 from alertbridge.cli.table import second
 from alertbridge.cli.taught import Taught
@@ -88,9 +89,9 @@ def _change(told: Mapping[str, Any]) -> Iterator[str]:
         effects = [f"{one['effect']} at {one['destination']} ({one['key']})" for one in alert["effects"]]
         by = f", by {', '.join(alert['rules'])}" if alert["rules"] else ""
         became = ", ".join(effects) or alert["note"]
-        yield f"  {alert['fingerprint']} {alert['status']}: {became}{by}"
+        yield printable(f"  {alert['fingerprint']} {alert['status']}: {became}{by}")
     for message in told["messages"]:
-        yield f"  to say: {message['destination']} {message['action']} {message['key']}"
+        yield printable(f"  to say: {message['destination']} {message['action']} {message['key']}")
 
 
 def _came_to(told: Mapping[str, Any], *, yes: bool) -> Iterator[str]:

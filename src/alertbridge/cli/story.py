@@ -12,7 +12,8 @@ import aiohttp
 import click
 
 from alertbridge.cli import example
-from alertbridge.cli.foresight import indented, printable
+from alertbridge.cli.foresight import indented
+from alertbridge.cli.printable import printable
 from alertbridge.cli.stage import Stage
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import JSON, Action, DeliveryState, EventOutcome

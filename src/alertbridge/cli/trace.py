@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from alertbridge.cli.options import daemon_options
+from alertbridge.cli.printable import printable
 from alertbridge.cli.table import cut, second
 from alertbridge.cli.taught import Taught
+from alertbridge.cli.waiting import with_hindrance
 
 _LONGEST = 200
 _MOST_FOLDED = 50
@@ -21,7 +23,6 @@ _NOT_POSTED = {
     "by_hand": "",
     "replay_of": "replay of event ",
 }
-_WAITING = ("held", "pending", "sending")
 
 
 @click.command(
@@ -45,11 +46,12 @@ def trace(asked: str, config: Path, url: str | None, *, as_json: bool) -> None:
 
     if not asked.strip():
         raise click.BadParameter("say what is asked for: an empty text names nothing", param_hint="KEY")
-    story = Caller(config, url=url).get(f"/api/v1/trace/{asked}")
+    caller = Caller(config, url=url)
+    story = caller.get(f"/api/v1/trace/{asked}")
     if as_json:
         click.echo(json.dumps(story, indent=2, ensure_ascii=False))
         return
-    for line in _told(story):
+    for line in _told({**story, "story": with_hindrance(story["story"], caller)}):
         click.echo(line)
 
 
@@ -78,7 +80,8 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     colour = "red" if incident["state"] == "open" else "green"
     state = click.style(incident["state"], fg=colour)
     yield f"{click.style(incident['destination'], bold=True)}: {state}, {incident['severity']}, {span}"
-    yield f"    key {incident['key']}, rule {incident['rule']} of rule set {incident['rules_hash'][:12]}"
+    key, rule = printable(incident["key"]), printable(incident["rule"])
+    yield f"    key {key}, rule {rule} of rule set {incident['rules_hash'][:12]}"
     firing = [one["fingerprint"] for one in incident["alerts"] if one["status"] == "firing"]
     alerts = "" if incident["folded"] else f", {len(firing)} of {len(incident['alerts'])} alerts firing"
     yield f"    incident {incident['id']}{alerts}"
@@ -88,9 +91,9 @@ def _head(incident: Mapping[str, Any]) -> Iterator[str]:
     for one in incident["alerts"]:
         if held := one["held"]:
             why = f"heartbeat {held['heartbeat']} was silent"
-            yield f"    {one['fingerprint']}: its resolve of {second(held['ends_at'])} is held, for {why}"
+            yield f"    {printable(one['fingerprint'])}: its resolve of {second(held['ends_at'])} is held, for {why}"
     if change := _change(incident["content"]):
-        yield f"    laid to {change}"
+        yield f"    laid to {printable(change)}"
 
 
 def _folded(stood_for: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -100,7 +103,7 @@ def _folded(stood_for: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     still = sum(1 for one in stood_for if one["state"] == "open")
     yield f"    a digest of {len(stood_for)} incidents, {still} of them open:"
     for one in stood_for[:_MOST_FOLDED]:
-        yield f"      {one['state']:<6}  {one['incident']}  key {one['key']}"
+        yield f"      {one['state']:<6}  {one['incident']}  key {printable(one['key'])}"
     if len(stood_for) > _MOST_FOLDED:
         yield f"      and {len(stood_for) - _MOST_FOLDED} more"
 
@@ -117,13 +120,23 @@ def _change(content: Mapping[str, Any]) -> str:
 
 
 def _heard(entry: Mapping[str, Any], places: Mapping[str, str]) -> tuple[str, str]:
-    effects = [f"{one['effect']} at {places.get(one['id'], one['id'])}" for one in entry["incidents"]]
+    # Of an incident that was not asked for, nothing is known here but its id.
+    known = [(one["effect"], places.get(one["id"], f"incident {one['id']}")) for one in entry["incidents"]]
+    effects = [f"{effect} at {place}" for effect, place in known]
     none = "no rule asked" if entry["inferred"] or entry["by_hand"] else "no rule"
     rules = f"rule {', '.join(entry['rules'])}" if entry["rules"] else none
     became = ", ".join(effects) or entry["note"] or "nothing changed"
     why = "".join(f"{said}{entry[how]}; " for how, said in _NOT_POSTED.items() if entry[how])
     said = f"{entry['source']}/{entry['fingerprint']}: {became} ({why}{rules}; event {entry['event']})"
     return entry["status"], said
+
+
+def _received(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
+    became = {"received": "not decided yet", "decided": "decided; it held no alerts"}.get(
+        entry["outcome"], entry["outcome"]
+    )
+    why = f": {entry['error']}" if entry["error"] else ""
+    return "received", f"from {entry['source']}: {became}{why} (event {entry['event']})"
 
 
 def _opened(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
@@ -134,18 +147,20 @@ def _said(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, st
     payload = entry["payload"]
     words = payload.get("title") or payload.get("description") or ""
     state = entry["state"]
-    if state in _WAITING and entry["next_attempt_at"]:
-        state += f" until {second(entry['next_attempt_at'])}"
-    why = entry["last_error"] if entry["state"] not in {"delivered", "pending"} else ""
-    why = (why or "").removeprefix(f"{entry['state']}:").removeprefix(entry["state"]).lstrip()
+    if state == "pending":
+        why = entry["hindrance"]
+    else:
+        why = "" if state == "delivered" else entry["last_error"] or ""
+        why = why.removeprefix(f"{state}:").removeprefix(state).lstrip()
     again = " once more, since an earlier attempt got no answer" if entry.get("repeats") else ""
     said = f"{entry['destination']} {entry['action']}{again}: {state}"
     return "to say", ", ".join(filter(None, (said, why, f'"{words}"' if words else "", entry["id"])))
 
 
 def _tried(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str, str]:
-    status = f", HTTP {entry['status']}" if entry["status"] else ""
+    code = f"HTTP {entry['status']}" if entry["status"] else ""
     why = f": {entry['error']}" if entry["error"] else ""
+    status = f", {code}" if code and code not in why else ""
     outcome = entry["outcome"] or "under way"
     return "attempt", f"{entry['destination']} {entry['action']} #{entry['number']}: {outcome}{status}{why}"
 
@@ -156,7 +171,14 @@ def _operator(entry: Mapping[str, Any], _places: Mapping[str, str]) -> tuple[str
     return what, f"{entry['action']} by {entry['who']}{f' ({detail})' if detail else ''}"
 
 
-_STEPS = {"heard": _heard, "opened": _opened, "said": _said, "tried": _tried, "operator": _operator}
+_STEPS = {
+    "received": _received,
+    "heard": _heard,
+    "opened": _opened,
+    "said": _said,
+    "tried": _tried,
+    "operator": _operator,
+}
 
 
 def _time(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from alertbridge.config.certificates import Certificates
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.units import Duration
@@ -16,7 +17,6 @@ from alertbridge.config.values import (
     BaseUrl,
     Count,
     Level,
-    ReadableFile,
     SecretUrl,
     Span,
     Switch,
@@ -101,7 +101,7 @@ class _CommonSettings(Section):
     source_address: AddressText | None = Field(
         None, description="The local IP address to send from.", examples=["192.0.2.7"]
     )
-    ca_file: ReadableFile | None = Field(
+    ca_file: Certificates | None = Field(
         None,
         description="Certificates (PEM) to trust instead of the system's.",
         examples=["/etc/ssl/private-ca.pem"],

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from alertbridge.config.auth_settings import BasicSettings
+from alertbridge.config.certificates import Certificates
 from alertbridge.config.refuse import refused
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.units import Duration
-from alertbridge.config.values import ReadableFile, SecretUrl, Span, Text, one_of
+from alertbridge.config.values import SecretUrl, Span, Text, one_of
 from alertbridge.model import Secret
 
 
@@ -87,7 +88,7 @@ class ReconcileSettings(Section):
         description="How alertbridge proves to them who it is.",
         examples=[{"bearer_token_file": "alertmanager-token"}],
     )
-    ca_file: ReadableFile | None = Field(
+    ca_file: Certificates | None = Field(
         None,
         description="Certificates (PEM) to trust instead of the system's.",
         examples=["/etc/ssl/private-ca.pem"],

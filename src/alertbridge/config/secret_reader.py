@@ -106,14 +106,23 @@ class SecretReader:
         self.files[name] = path
         try:
             return read_secret(path, read=self._folders.read)
-        except UnreadableSecretError:
+        except UnreadableSecretError as error:
             if not looks_secret(value):
-                raise
+                raise self._with_folder(error, value, path) from None
             self.secrets.append(Secret(value))  # so that it is shown nowhere else
             raise UnreadableSecretError(
                 "the path of a file belongs here; what stands here instead looks like a secret, so it is not shown",
                 "write it into a file, and the path of that file here",
             ) from None
+
+    def _with_folder(self, error: UnreadableSecretError, value: str, path: Path) -> UnreadableSecretError:
+        """The same; of a file that may be among credentials which this process was not told of, that is said too."""
+        astray = error.problem == f"{path} does not exist" and not Path(value).is_absolute()
+        if not astray or self._folders.credentials is not None:
+            return error
+        return UnreadableSecretError(
+            error.problem, f"{error.remedy}, or set $CREDENTIALS_DIRECTORY to the folder that it is in"
+        )
 
     def _refuse(self, document: Document, path: documents.Path, problem: str, remedy: str) -> None:
         self.problems.append(document.problem(path, problem, remedy))

@@ -9,10 +9,11 @@ from typing import Annotated, Final
 
 from pydantic import BeforeValidator, Field
 
+from alertbridge.config.certificates import Certificates, PrivateKey
 from alertbridge.config.refuse import expected, refused
 from alertbridge.config.section import SecretText, Section
 from alertbridge.config.units import Size
-from alertbridge.config.values import ReadableFile, Span, Switch, Text
+from alertbridge.config.values import Span, Switch, Text
 
 _LISTEN: Final = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>[0-9]{1,5})")
 _HIGHEST_PORT: Final = 65535
@@ -41,13 +42,13 @@ def _listen(value: object) -> object:
 class TlsSettings(Section):
     """HTTPS instead of HTTP."""
 
-    cert_file: ReadableFile = Field(
+    cert_file: Certificates = Field(
         description="The certificate chain, PEM.", examples=["/etc/alertbridge/tls.crt"]
     )
-    key_file: ReadableFile = Field(
+    key_file: PrivateKey = Field(
         description="The private key, PEM, without a passphrase.", examples=["/etc/alertbridge/tls.key"]
     )
-    client_ca_file: ReadableFile | None = Field(
+    client_ca_file: Certificates | None = Field(
         None,
         description="Certificates (PEM) that clients must be signed by: mutual TLS.",
         examples=["/etc/alertbridge/clients.pem"],

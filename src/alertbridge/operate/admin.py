@@ -107,7 +107,10 @@ class Admin:
         asked = request.match_info["asked"]
         story = await self._store.read(lambda connection: trace(connection, asked))
         if story is None:
-            detail = f'nothing is known of "{asked}"; ask by the id of an incident, a delivery or an event, by a key, or by a fingerprint'
+            detail = (
+                f'nothing is known of "{asked}"; ask by the id of an incident, a delivery or an event, by a key, or by a '
+                "fingerprint; `alertbridge incidents` lists keys with their titles"
+            )
             return problem(404, "Not found", detail)
         self._mark(cast("list[Item]", story["incidents"]))
         return said(story)

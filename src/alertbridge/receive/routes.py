@@ -163,7 +163,7 @@ class Receiver:
             source=source,
             status=refused.status,
             reason=refused.title,
-            cause=str(refused.__cause__ or ""),
+            cause=str(refused.__cause__ or "") or (refused.detail if source == _UNKNOWN else ""),
             remote=request.remote,
         )
         response = problem(refused.status, refused.title, refused.detail)

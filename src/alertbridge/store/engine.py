@@ -127,8 +127,10 @@ def lock(path: Path) -> IO[str]:
     """Hold the database at `path` for this process until the returned file is closed.
 
     The lock stands on a file of its own beside the database, because SQLite's own locks are released
-    between transactions. Raises StoreLocked if another process holds it, StoreError if the file cannot be made.
+    between transactions. Raises StoreLocked if another process holds it, StoreError if there can be no such file.
     """
+    if path.is_dir():
+        raise StoreError(f"{path}: the database is a directory; write the path of a file in storage.url")
     lock_path = path.with_name(path.name + ".lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

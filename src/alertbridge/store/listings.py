@@ -213,6 +213,7 @@ def _fitting(sizes: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _event(row: Row[Any]) -> Item:
+    body = row.body or b""  # SQLite says NULL for the beginning of an empty one
     return {
         "id": row.id,
         "source": row.source,
@@ -223,8 +224,8 @@ def _event(row: Row[Any]) -> Item:
         "truncated": row.truncated,
         "error": row.error,
         **{name: getattr(row, name) for name in NOT_POSTED},
-        "body": row.body.decode(errors="replace"),
-        "body_truncated": row.size > len(row.body),
+        "body": body.decode(errors="replace"),
+        "body_truncated": row.size > len(body),
     }
 
 

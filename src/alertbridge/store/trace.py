@@ -25,18 +25,24 @@ _MOST_ALERTS = 50
 _MARGIN = timedelta(
     hours=1
 )  # an alert may have been heard of before its incident opened: doubted, or unmatched
-_ORDER = ("heard", "opened", "said", "tried", "operator")
+_ORDER = ("received", "heard", "opened", "said", "tried", "operator")
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What is asked about: incidents, newest first, the alerts whose events are told, and from when until when."""
+    """What is asked about: incidents, newest first, the alerts whose events are told, and from when until when.
+
+    `received` is the event that was asked for, where it says nothing of any alert; `said` the delivery, where it is
+    about a deployment and so of no incident.
+    """
 
     incidents: Sequence[Entry]
     alerts: Sequence[AlertId]
     since: datetime | None = None
     until: datetime | None = None
     more: bool = False
+    received: Sequence[Entry] = ()
+    said: Sequence[Entry] = ()
 
 
 def trace(connection: Connection, asked: str) -> Item | None:
@@ -47,10 +53,11 @@ def trace(connection: Connection, asked: str) -> Item | None:
     """
     subject = _subject(connection, asked)
     heard, more = _heard(connection, subject)
-    if not subject.incidents and not heard:
+    if not (subject.incidents or heard or subject.received or subject.said):
         return None
-    said = [one for incident in subject.incidents for one in _said(connection, incident["id"])]
-    story = [*heard, *_opened(subject.incidents, heard), *said]
+    said = [*subject.said]
+    said += [one for incident in subject.incidents for one in _said(connection, incident["id"])]
+    story = [*subject.received, *heard, *_opened(subject.incidents, heard), *said]
     story += [attempt for one in said for attempt in _tried(one)]
     story += [one for incident in subject.incidents for one in _by_hand(connection, incident["id"])]
     story.sort(key=lambda entry: (entry["at"], _ORDER.index(entry["what"]), entry.get("id", "")))
@@ -68,7 +75,7 @@ def _subject(connection: Connection, asked: str) -> _Subject:
         return _of_incidents([incident], more=False)
     if (delivery := listings.find_delivery(connection, asked)) is not None:
         incident = listings.find_incident(connection, str(delivery["incident"]))
-        return _of_incidents([incident] if incident else [], more=False)
+        return _of_incidents([incident], more=False) if incident else _of_delivery(delivery)
     if (event := listings.find_event(connection, asked)) is not None:
         return _of_event(connection, event)
     of_key = listings.list_incidents(connection, Wanted(key=asked, limit=_MOST_INCIDENTS))
@@ -95,6 +102,10 @@ def _of_incidents(found: Sequence[Entry], *, more: bool) -> _Subject:
     )
 
 
+def _of_delivery(delivery: Entry) -> _Subject:
+    return _Subject(incidents=[], alerts=[], said=[_to_say(delivery)])
+
+
 def _of_event(connection: Connection, event: Entry) -> _Subject:
     """The alerts of one event, and the incidents that it had an effect on."""
     names = dict.fromkeys(effect["id"] for alert in event["alerts"] for effect in alert["incidents"])
@@ -108,7 +119,19 @@ def _of_event(connection: Connection, event: Entry) -> _Subject:
         since=min(subject.since or moment, moment),
         until=None if subject.incidents and subject.until is None else max(subject.until or moment, moment),
         more=subject.more or len(told) > _MOST_ALERTS,
+        received=() if told else [_received(event)],
     )
+
+
+def _received(event: Entry) -> Entry:
+    """An event that says nothing of any alert: malformed, failed, not decided yet, or of no alert at all."""
+    names = ("source", "rules_hash", "outcome", "error")
+    return {
+        "at": event["received_at"],
+        "what": "received",
+        "event": event["id"],
+        **{name: event[name] for name in names},
+    }
 
 
 def _heard(connection: Connection, subject: _Subject) -> tuple[list[Entry], bool]:
@@ -176,7 +199,11 @@ def _said(connection: Connection, incident: str) -> Iterator[Entry]:
     for row in rows.all():
         found = listings.find_delivery(connection, row.id)
         assert found is not None, "one view of the database"
-        yield {"at": found["created_at"], "what": "said", **found}
+        yield _to_say(found)
+
+
+def _to_say(delivery: Entry) -> Entry:
+    return {"at": delivery["created_at"], "what": "said", **delivery}
 
 
 def _tried(delivery: Entry) -> Iterator[Entry]:

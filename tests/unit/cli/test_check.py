@@ -195,6 +195,18 @@ def test_labels_that_some_alert_has_are_not_warned_of() -> None:
     assert result.exit_code == 0, result.output
 
 
+def test_notifications_that_cannot_be_read_are_counted(folder: Path) -> None:
+    (folder / "captured").mkdir()
+    (folder / "captured" / "none.json").write_text("{}", encoding="utf-8")
+    good = (PAYLOADS / "14-watchdog-few-labels.json").read_text(encoding="utf-8")
+    (folder / "captured" / "watchdog.json").write_text(good, encoding="utf-8")
+
+    said = CliRunner().invoke(group, ["check", "--payloads", "captured"]).output
+
+    assert "no alert in 1 notification has" in said
+    assert ", labels of 2 notifications (1 of them cannot be read), 4 warnings\n" in said
+
+
 def test_without_any_alert_nothing_is_said_of_labels(folder: Path) -> None:
     (folder / "empty.json").write_text('{"alerts": []}', encoding="utf-8")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -58,9 +60,63 @@ def test_a_url_needs_no_configuration(tmp_path: Path) -> None:
     assert Caller(tmp_path / "none.yaml", url="http://127.0.0.1:1/")._url == "http://127.0.0.1:1"
 
 
-@pytest.mark.parametrize("url", ["foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd"])
+def test_a_url_needs_no_configuration_where_one_may_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> os.stat_result:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "stat", refuse)
+    caller = Caller(Path("/etc/alertbridge/alertbridge.yaml"), url="http://127.0.0.1:1")
+    assert caller.url == "http://127.0.0.1:1"
+
+
+def test_without_a_configuration_the_remedy_is_to_name_one_or_the_daemon(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="there is no configuration here; name one with --config"):
+        Caller(tmp_path / "none.yaml", url=None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("foo", "ftp://127.0.0.1", "http://", "file:///etc/passwd", "http://[::1", "http://[zz]:1"),
+        *(
+            "http://127.0.0.1:99999",
+            "http://127.0.0.1:port",
+            f"http://{'a' * 64}:9797",
+            "http://u:p@127.0.0.1",
+        ),
+    ],
+)
 def test_what_is_no_address_is_wrong_usage(url: str) -> None:
     assert CliRunner().invoke(group, ["reload", "--url", url]).exit_code == 2
+
+
+@pytest.mark.parametrize("command", ["reload", "incidents", "destinations"])
+@pytest.mark.parametrize("answer", [(200, b"<html>"), (200, b"[]"), (404, b"404: Not Found"), (200, b"")])
+def test_another_server_than_the_daemon_is_told_from_it(
+    monkeypatch: pytest.MonkeyPatch, command: str, answer: tuple[int, bytes]
+) -> None:
+    monkeypatch.setattr(Caller, "_ask", lambda *_, **__: answer)
+    result = CliRunner().invoke(group, [command, "--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert "but not as alertbridge does; --url says where" in f"{result.stderr}{result.exception}"
+
+
+@pytest.mark.parametrize(
+    ("server", "said"),
+    [
+        ("{}", "none is known here; name the daemon's configuration"),
+        ("{admin_token: ours}", "another admin token"),
+    ],
+)
+@pytest.mark.parametrize("command", ["reload", "incidents"])
+def test_a_token_that_is_refused_and_one_that_is_not_known_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: str, said: str, command: str
+) -> None:
+    monkeypatch.setattr(Caller, "_ask", lambda *_, **__: (401, b"{}"))
+    config = str(written(tmp_path, server))
+    result = CliRunner().invoke(group, [command, "--config", config, "--url", "http://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert said in f"{result.stderr}{result.exception}"
 
 
 @pytest.mark.parametrize(

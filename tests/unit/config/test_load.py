@@ -22,6 +22,7 @@ from alertbridge.config.settings import Settings
 from alertbridge.destinations.hivel import AuthHeader
 from alertbridge.errors import ConfigurationError, Problem
 from alertbridge.model import Resend, Secret, Severity
+from tests.support.certificates import pair
 
 MAIN = """\
 server:
@@ -123,7 +124,8 @@ def write(folder: Path, main: str, files: Mapping[str, str] | None = None) -> Pa
 
 
 def sample(folder: Path, main: str = MAIN, rules: str = RULES) -> Path:
-    public = dict.fromkeys(("tls.crt", "tls.key", "clients.pem"), "pem")
+    certificate, key = pair()
+    public = {"tls.crt": certificate, "tls.key": key, "clients.pem": certificate}
     return write(folder, main, {**SECRETS, **public, "rules.d/20-payments.yaml": rules})
 
 
@@ -409,9 +411,11 @@ def test_an_unset_name_is_one_mistake_not_two(tmp_path: Path) -> None:
 
 def test_files_of_secrets_lie_in_the_credentials_directory_when_there_is_one(tmp_path: Path) -> None:
     credentials = tmp_path / "credentials"
-    files = {"hivel-token": "beside", "credentials/hivel-token": "from systemd", "credentials/key.pem": "key"}
+    certificate, key = pair()
+    files = {"hivel-token": "beside", "credentials/hivel-token": "from systemd", "credentials/key.pem": key}
+    files["tls.crt"] = certificate
     main = SMALL.replace("token: hunter22", "token_file: hivel-token") + CATCH_ALL
-    main += "server: {tls: {cert_file: hivel-token, key_file: key.pem}}\n"
+    main += "server: {tls: {cert_file: tls.crt, key_file: key.pem}}\n"
     path = write(tmp_path, main, files)
     loaded = load(path, environ={"CREDENTIALS_DIRECTORY": str(credentials)})
     assert loaded.secrets[-1] == Secret("from systemd")
@@ -422,6 +426,7 @@ def test_files_of_secrets_lie_in_the_credentials_directory_when_there_is_one(tmp
     (credentials / "hivel-token").unlink()
     (absent,) = mistakes(path, {"CREDENTIALS_DIRECTORY": str(credentials)})
     assert absent.problem == f"{credentials}/hivel-token does not exist"
+    assert absent.remedy == "create it, or correct the path"
 
 
 def test_an_absolute_path_of_a_secret_stays_where_it_is(tmp_path: Path) -> None:

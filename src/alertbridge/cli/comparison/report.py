@@ -13,7 +13,7 @@ from alertbridge.cli.comparison.result import Comparison, Standing
 from alertbridge.cli.comparison.sentences import number, rule_named, sentence
 from alertbridge.cli.comparison.tally import Counted, Example
 from alertbridge.cli.comparison.touched import OpenIncident, Rekeyed, Turn
-from alertbridge.cli.foresight import printable
+from alertbridge.cli.printable import printable
 from alertbridge.incidents.past import Place
 from alertbridge.model import JSON, instant
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import click
 
-from alertbridge.cli.foresight import printable
+from alertbridge.cli.printable import printable
 from alertbridge.cli.trial.compare import Difference
 from alertbridge.cli.trial.run import Coverage, Result
 from alertbridge.model import JSON
