@@ -33,6 +33,7 @@ ELVEN = Elven(name="elven", url=Secret("http://127.0.0.1:9/elven/s3cret-token"))
 REPOSITORY = "https://github.com/acme/checkout"
 BOTH = ("repo_url", "pr_number")
 REFUSED = Result(DeliveryState.DEAD, "rejected", "422: no", None)
+NO_ANSWER = Result(DeliveryState.DEAD, "ambiguous", "no answer; given up", None)
 
 
 @dataclass
@@ -348,6 +349,23 @@ async def test_the_alarm_of_what_is_still_open_is_sent_again_by_itself(hand: Han
     alarm = await hand.dead()
     assert "resolved_by" not in await hand.post(f"deliveries/{alarm}/retry")
     assert [await hand.stock.deliver() for _ in range(2)] == [[alarm], []]
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_dead_alarm_is_not_sent_again_while_its_end_is_under_way(hand: Hand, *, force: bool) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.stock.delivery(incident=incident)
+    (attempt,) = await hand.stock.claim()
+    await hand.stock.settle(attempt, NO_ANSWER)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    (under_way,) = await hand.stock.claim()
+    assert under_way.id == end, "it closes what may be open"
+    answer = await hand.post(f"deliveries/{alarm}/retry", 409, force=force)
+    assert "something newer is being sent on its key right now" in answer["detail"]
+    other = await hand.stock.delivery(key="prod/f2")
+    assert await hand.stock.deliver(most=4) == [other]
+    await hand.stock.settle(under_way, REFUSED)
+    assert (await hand.post(f"deliveries/{alarm}/retry", force=force))["resolved_by"] == end
 
 
 async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:

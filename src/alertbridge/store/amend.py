@@ -18,11 +18,7 @@ from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
 from alertbridge.store.schema import deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
-_MOVED_ON = (
-    DeliveryState.DELIVERED.value,
-    DeliveryState.SUPERSEDED.value,
-    DeliveryState.SKIPPED.value,
-)
+_MOVED_ON = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.SKIPPED)
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
@@ -54,7 +50,8 @@ def sendable(connection: Connection, delivery: str, *, force: bool, now: datetim
     """The delivery, if it may be sent again; None if there is no such delivery.
 
     A dead `alarmed` or `resolved` is refused where something newer was delivered on its key, since it would undo that,
-    unless `force`; a record while its incident may still open again, since that would make a second one.
+    unless `force`, and while something newer is being sent there; a record while its incident may still open again, since
+    that would make a second one.
     """
     row = _find(connection, delivery)
     if row is None:
@@ -69,7 +66,11 @@ def sendable(connection: Connection, delivery: str, *, force: bool, now: datetim
     until = _reopenable_until(connection, row)
     if until is not None and until > now:
         raise NotPossible(f"its incident may open again until {instant(until)}; the record waits for that")
-    if state is DeliveryState.DEAD and not force and _overtaken(connection, row):
+    if state is DeliveryState.DEAD and _newer(connection, row, DeliveryState.SENDING):
+        raise NotPossible(
+            "something newer is being sent on its key right now; try again when its attempt is over"
+        )
+    if state is DeliveryState.DEAD and not force and _newer(connection, row, *_MOVED_ON):
         raise NotPossible(
             "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
             "with force it is sent all the same"
@@ -204,13 +205,13 @@ def _reopenable_until(connection: Connection, row: Row[Any]) -> datetime | None:
     return connection.scalar(select(incidents.c.reopen_until).where(incidents.c.id == row.incident))
 
 
-def _overtaken(connection: Connection, row: Row[Any]) -> bool:
-    """Whether something newer was delivered on its key, or was not worth saying; records do not overtake each other."""
+def _newer(connection: Connection, row: Row[Any], *states: DeliveryState) -> bool:
+    """Whether something newer on its key is in one of these states; records do not overtake each other."""
     newer = exists().where(
         deliveries.c.destination == row.destination,
         deliveries.c.key == row.key,
         deliveries.c.seq > row.seq,
-        deliveries.c.state.in_(_MOVED_ON),
+        deliveries.c.state.in_([state.value for state in states]),
     )
     return row.action in _LIFECYCLE and bool(connection.scalar(select(newer)))
 

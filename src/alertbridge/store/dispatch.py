@@ -170,8 +170,9 @@ def _first(destination: str, most: int) -> Any:
             ~exists().where(
                 ahead.c.destination == deliveries.c.destination,
                 ahead.c.key == deliveries.c.key,
-                ahead.c.seq < deliveries.c.seq,
                 among(ahead.c.state, *_AHEAD),
+                # What was held, or dead, may have let something newer go ahead.
+                or_(ahead.c.seq < deliveries.c.seq, among(ahead.c.state, DeliveryState.SENDING)),
             ),
         )
         .order_by(deliveries.c.rank, deliveries.c.seq)
