@@ -435,6 +435,41 @@ async def test_the_resolve_behind_an_alarm_that_was_given_up_has_nothing_to_clos
     )
 
 
+async def test_the_end_of_what_is_still_to_be_told_is_not_given_up_before_it(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.stock.delivery(incident=incident)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    answer = await hand.post(f"deliveries/{end}/discard", 409, reason="x")
+    assert f"the alarmed {alarm} of its key is still to be told" in answer["detail"]
+    await hand.stock.claim()
+    await hand.post(f"deliveries/{end}/discard", 409, reason="x")
+    assert (await hand.delivery(end))["state"] == "pending"
+
+
+@pytest.mark.parametrize("told", [DELIVERED, NO_ANSWER], ids=["told", "perhaps told"])
+async def test_who_gives_up_an_end_learns_that_something_is_left_open(hand: Hand, told: Result) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=incident)
+    (claim,) = await hand.stock.claim()
+    await hand.stock.settle(claim, told)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    left = await hand.post(f"deliveries/{end}/discard", reason="closed there by hand")
+    assert (left["state"], left["left_open"]) == ("discarded", True)
+
+
+async def test_an_end_is_given_up_without_a_word_where_it_leaves_nothing_open(hand: Hand) -> None:
+    over = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=over)
+    await hand.stock.deliver()
+    end = await hand.stock.delivery(incident=over, action=Action.RESOLVED)
+    again = await hand.stock.incident()
+    await hand.stock.delivery(incident=again)
+    assert "left_open" not in await hand.post(f"deliveries/{end}/discard", reason="x"), "it is open again"
+    unheard = await hand.stock.incident(key="prod/f2", closed_at=NOON)
+    end = await hand.stock.delivery(incident=unheard, key="prod/f2", action=Action.RESOLVED)
+    assert "left_open" not in await hand.post(f"deliveries/{end}/discard", reason="x"), "it never was"
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
