@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState
-from alertbridge.store import spacing
+from alertbridge.store import spacing, stops
 from alertbridge.store.lines import LIFECYCLE, converge
 from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
 
@@ -277,17 +277,26 @@ def expire_held(connection: Connection, destination: str, *, now: datetime, hold
 
 
 def add_pause(connection: Connection, destination: str, *, since: datetime, until: datetime) -> None:
-    """Let the time that a destination was paused not count to the age of what waited there."""
+    """Let the time that a destination was paused not count to the age of what waited there.
+
+    From where an operator stopped it on, that is left to whoever lifts the stop.
+    """
+    stop = stops.find(connection).get(destination)
+    until = until if stop is None else min(until, stop.since)
     since = min(since, until)  # the clock may have been set back
     began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=literal(since, Instant))
+    counted = deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span)
+    most = type_coerce(literal(until, Instant) - deliveries.c.created_at, Span)
     connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
             among(deliveries.c.state, *_AHEAD),
             deliveries.c.created_at <= until,
+            deliveries.c.paused_for < most,
         )
-        .values(paused_for=deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span))
+        # Of what was sent again meanwhile, all time before that counts as paused already.
+        .values(paused_for=case((counted > most, most), else_=counted))
     )
 
 
