@@ -101,7 +101,7 @@ async def test_no_step_of_delivering_reads_a_history_or_sorts_a_queue(box: Outbo
 
 
 async def test_one_claim_looks_at_a_bounded_part_of_a_long_queue_that_is_put_off(box: Outbox) -> None:
-    """What is due behind it is found all the same, in a few transactions of a few statements for each row."""
+    """What is due behind it is found all the same, in a few transactions of a few statements for each page."""
     number = 1200
     box.interval = 3600
     await crowd(box, number, state="delivered", due=None)
@@ -123,7 +123,7 @@ async def test_one_claim_looks_at_a_bounded_part_of_a_long_queue_that_is_put_off
     assert [claim.key for claim in claims] == ["fresh"]
     assert sum(looked_at) == number
     assert max(looked_at) <= 200
-    assert max(statements) <= 250, "one for each row, and a few for each page"
+    assert max(statements) <= 30, "a few for each page"
     assert await box.claim(at=2) == []
     parts = []
     while part := await box.claim(at=3600, most=number):

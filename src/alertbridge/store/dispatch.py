@@ -100,19 +100,11 @@ def claim(
         keys = {row.key for row in rows if row.action in LIFECYCLE}
         if keys and converge(connection, destination, keys, collapse=collapse, now=now):
             continue  # what follows on those keys takes its turn among these
-        ready = []
-        put_off = {}
-        for row in rows:
-            due = spacing.earliest(
-                connection, row, now=now, key_interval=key_interval, landing_time=landing_time
-            )
-            if due > now:  # it makes room for what is due behind it
-                put_off[row.id] = due
-            else:
-                ready.append(row)
-                if len(taken) + len(ready) == most:
-                    break
-        _put_off(connection, put_off)
+        put_off = spacing.earliest(
+            connection, rows, now=now, key_interval=key_interval, landing_time=landing_time
+        )
+        _put_off(connection, put_off)  # it makes room for what is due behind it
+        ready = [row for row in rows if row.id not in put_off][: most - len(taken)]
         _mark_sending(connection, ready)
         taken += ready
     claims = [_claim(row, now) for row in taken]
