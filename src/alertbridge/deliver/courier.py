@@ -29,7 +29,7 @@ from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch, repeats, standings, stops
+from alertbridge.store import dispatch, repeats, standings, stops, trials
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
@@ -207,8 +207,21 @@ class Courier:
             task.add_done_callback(self._landed)
         return len(turn.claims)
 
+    async def reserve(self, number: int) -> int | None:
+        """Set so many requests aside for what goes past the outbox; where the rate limit allows fewer now, say how many."""
+
+        def work(connection: Connection) -> int | None:
+            budget, limit = self.budget(connection), self.policy.rate_limit
+            if budget is not None and budget < number:
+                return budget
+            if limit is not None:
+                trials.note(connection, self.name, number, now=self._clock.now(), per=limit.per)
+            return None
+
+        return await self._store.write(work)
+
     def spend(self) -> None:
-        """A request leaves, be it past the outbox: it counts towards the rate limit, in this process."""
+        """A request leaves, be it past the outbox: the rate limit counts from here, where the disk was slow."""
         if (limit := self.policy.rate_limit) is not None:
             self._left = [*self._left, self._clock.now()][-limit.requests :]
 
@@ -243,7 +256,9 @@ class Courier:
         self, connection: Connection, limit: RateLimit, now: datetime
     ) -> tuple[list[datetime], list[datetime]]:
         """When requests began: as it is on disk; and as they left, which is later where the disk is slow."""
-        return dispatch.recent_starts(connection, self.name, since=now - limit.per), self._left
+        since = now - limit.per
+        on_disk = dispatch.recent_starts(connection, self.name, since=since)
+        return sorted([*on_disk, *trials.starts(connection, self.name, since=since)]), self._left
 
     async def _end_quota(self) -> None:
         """End a pause that needs no probe for that, when its time has come."""

@@ -361,6 +361,16 @@ Index(
 _unfinished = attempts.c.finished_at.is_(None)
 Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)
 
+# Requests past the outbox: the rate limit counts them beside the attempts.
+trials = Table(
+    "trials",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("destination", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+)
+Index("ix_trials_destination", trials.c.destination, trials.c.started_at)
+
 audit = Table(
     "audit",
     metadata,

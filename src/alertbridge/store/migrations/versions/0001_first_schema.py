@@ -298,6 +298,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("destination", name=op.f("pk_stops")),
     )
     op.create_table(
+        "trials",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_trials")),
+    )
+    with op.batch_alter_table("trials", schema=None) as batch_op:
+        batch_op.create_index("ix_trials_destination", ["destination", "started_at"], unique=False)
+
+    op.create_table(
         "standings",
         sa.Column("destination", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True),
