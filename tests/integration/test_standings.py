@@ -354,6 +354,32 @@ async def test_the_time_of_a_pause_is_not_forgotten_where_its_end_cannot_be_stor
     assert await line.store.read(partial(paused_for, key="b")) == 30 * SECOND
 
 
+async def test_a_full_disk_on_which_no_pause_can_end_does_not_keep_the_daemon_from_ending(line: Line) -> None:
+    await line.post("a", "b")
+    line.answer(202, ratelimit='"default";r=0;t=30')
+    await line.courier.run_once()
+    line.clock.advance(30 * SECOND)
+    store, refused = line.store, asyncio.Event()
+
+    async def write(_: object) -> None:
+        refused.set()
+        raise StoreError("the disk is full")
+
+    line.courier._store = replace_methods(store, write=write)
+    loop = asyncio.create_task(line.courier.run())
+    await refused.wait()
+    line.courier.close()
+    async with asyncio.timeout(5):
+        while not loop.done():
+            await asyncio.sleep(0.01)
+            line.clock.advance(SECOND)
+    await loop
+    await line.restart()
+    await line.courier.run_once()
+    assert line.reason is None
+    assert await line.store.read(standings.find) == {}
+
+
 async def test_a_quota_ends_by_itself_though_nothing_waits(line: Line) -> None:
     await line.post("a")
     line.answer(202, x_ratelimit_remaining="0", x_ratelimit_reset="30")

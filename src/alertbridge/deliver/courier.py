@@ -272,7 +272,7 @@ class Courier:
             dispatch.add_pause(connection, self.name, since=since, until=now)
             self.remember(connection)
 
-        await self._insist(work)
+        await self._insist(work, unless_closing=True)
         self._report.stands(before, standing)
 
     def _room(self) -> int:
@@ -385,14 +385,19 @@ class Courier:
             self._report.settled(claim, result, now)
         self._report.stands(before, standing)
 
-    async def _insist(self, work: Callable[[Connection], _T]) -> _T:
-        """What has happened is never given up: a full disk may get room again."""
+    async def _insist(self, work: Callable[[Connection], _T], *, unless_closing: bool = False) -> _T:
+        """What has happened is never given up: a full disk may get room again.
+
+        But `unless_closing`: what is on disk is still right for the next start, and nobody waits for this one.
+        """
         while True:
             try:
                 return await self._store.write(work)
             except StoreBroken:
                 raise
             except StoreError as error:
+                if unless_closing and self._closing:
+                    raise
                 self._log.error("delivery.unsettled", error=str(error))
                 await self._clock.sleep(_STORE_AGAIN)
 
