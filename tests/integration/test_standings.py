@@ -354,6 +354,23 @@ async def test_the_time_of_a_pause_is_not_forgotten_where_its_end_cannot_be_stor
     assert await line.store.read(partial(paused_for, key="b")) == 30 * SECOND
 
 
+async def test_a_pause_that_runs_out_right_after_the_last_look_is_noticed_at_once(line: Line) -> None:
+    await line.post("a", "b")
+    line.answer(429, retry_after="30")
+    await line.courier.run_once()
+    line.clock.advance(30 * SECOND - timedelta(microseconds=1))
+    assert await line.courier.start_due() == 0
+    line.clock.advance(timedelta(microseconds=1))
+    line.courier._wake.clear()
+    resting = asyncio.create_task(line.courier._rest())
+    async with asyncio.timeout(5):
+        while not resting.done():
+            await asyncio.sleep(0.01)
+            line.clock.advance(timedelta(milliseconds=1))
+    await resting
+    assert line.clock.now() < NOON + 31 * SECOND
+
+
 async def test_a_full_disk_on_which_no_pause_can_end_does_not_keep_the_daemon_from_ending(line: Line) -> None:
     await line.post("a", "b")
     line.answer(202, ratelimit='"default";r=0;t=30')

@@ -421,7 +421,7 @@ class Courier:
         now, looked_at = self._clock.now(), self._looked_at
         due = [now + _IDLE]
         obstacle = self.standing.obstacle
-        if obstacle is not None and not obstacle.over(now):
+        if obstacle is not None and not obstacle.over(looked_at):
             due.append(obstacle.until)
         elif self._room() > 0:  # with everything under way, only what lands matters
             due += await self._store.read(lambda connection: self._next_due(connection, looked_at))
