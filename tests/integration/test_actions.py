@@ -20,7 +20,7 @@ from alertbridge.store import dispatch
 from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
-from tests.support.stock import DELIVERED, MINUTE, Stock, serving
+from tests.support.stock import DAY, DELIVERED, MINUTE, Stock, serving
 
 HIVEL = Hivel(
     name="hivel",
@@ -295,6 +295,25 @@ async def test_a_record_decided_without_its_destination_is_held_for_what_it_lack
     assert (left["state"], left["missing"]) == ("held", [*BOTH])
     await hand.post(f"incidents/{incident}/complete", repo_url=REPOSITORY, pr_number=44)
     assert await hand.stock.deliver("hivel") == [record]
+
+
+async def test_a_record_that_is_held_by_a_retry_has_its_whole_time_to_be_completed(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="hivel", closed_at=NOON, reporting=Reporting.RECORD)
+    record = await hand.stock.delivery(
+        incident=incident, destination="hivel", action=Action.RECORD, state=DeliveryState.DEAD, payload={}
+    )
+    hand.stock.clock.advance(8 * DAY)
+    await hand.post(f"deliveries/{record}/retry")
+
+    async def expire() -> int:
+        now = hand.stock.clock.now()
+        return await hand.stock.store.write(
+            lambda connection: dispatch.expire_held(connection, "hivel", now=now, hold_for=7 * DAY)
+        )
+
+    assert await expire() == 0
+    hand.stock.clock.advance(7 * DAY)
+    assert await expire() == 1
 
 
 async def test_what_was_never_composed_is_refused_while_its_destination_is_not_configured(hand: Hand) -> None:

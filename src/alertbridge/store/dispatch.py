@@ -250,14 +250,17 @@ def recover(connection: Connection, *, now: datetime) -> int:
 
 
 def expire_held(connection: Connection, destination: str, *, now: datetime, hold_for: timedelta) -> int:
-    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator."""
+    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator.
+
+    One that was sent again by hand, and only then found to lack something, has its whole time from there.
+    """
     done = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
             among(deliveries.c.state, *ALIVE_STATES),
             deliveries.c.state == DeliveryState.HELD.value,
-            deliveries.c.created_at <= now - hold_for,
+            deliveries.c.created_at <= literal(now - hold_for, Instant) - deliveries.c.paused_for,
         )
         .values(
             state=DeliveryState.DEAD.value,
