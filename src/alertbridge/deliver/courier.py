@@ -319,9 +319,12 @@ class Courier:
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
         response: Response | None = None
+        sent = False
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.post(self._destination.request(claim.payload, claim.action))
+            request = self._destination.request(claim.payload, claim.action)
+            sent = True
+            answer = await self._transport.post(request)
             if isinstance(answer, Response):
                 response = answer
                 outcome: Outcome = self._destination.interpret(answer)
@@ -329,7 +332,8 @@ class Courier:
                 outcome = answer
         except Exception as error:  # noqa: BLE001 - whatever broke here, the delivery must not be lost
             self._log.exception("delivery.broke", delivery=claim.id)
-            outcome = Retry(f"internal error: {type(error).__name__}")
+            reason = f"internal error: {type(error).__name__}"
+            outcome = Ambiguous(reason) if sent else Retry(reason)
         self._metrics.attempt_seconds.labels(self.name).observe(self._clock.monotonic() - began)
         try:
             await self._settle(claim, outcome, response)
