@@ -7,13 +7,13 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from alertbridge.model import Action, DeliveryState, Severity
 from alertbridge.store import dispatch, outbox
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.outbox import Posting
-from alertbridge.store.schema import deliveries
+from alertbridge.store.schema import attempts, deliveries
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
 
@@ -165,6 +165,12 @@ async def test_a_settlement_that_comes_too_late_changes_nothing(store: Store) ->
     (again,) = await claim(store)
     assert not await settle(store, lost, retry(at=99))
     assert await settle(store, again)
+    assert not await settle(store, again, retry(at=99))
+
+    def outcomes(connection: Connection) -> list[str | None]:
+        return list(connection.scalars(select(attempts.c.outcome).order_by(attempts.c.number)))
+
+    assert await store.read(outcomes) == ["ambiguous", "delivered"]
 
 
 @pytest.mark.parametrize(

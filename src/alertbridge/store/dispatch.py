@@ -185,7 +185,8 @@ def _put_off(connection: Connection, until: Mapping[str, datetime]) -> None:
 def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
     """Leave a claimed delivery as its attempt made it.
 
-    The guard on state and attempt makes a late settlement of an attempt that was given up harmless: it returns False.
+    The guards on state and attempt make a late settlement of an attempt that was given up, or is settled, harmless: it
+    returns False.
     """
     final = result.state not in {DeliveryState.PENDING, DeliveryState.HELD}
     done = connection.execute(
@@ -208,7 +209,11 @@ def settle(connection: Connection, claimed: Claim, result: Result, *, now: datet
     )
     connection.execute(
         update(attempts)
-        .where(attempts.c.delivery == claimed.id, attempts.c.number == claimed.attempt)
+        .where(
+            attempts.c.delivery == claimed.id,
+            attempts.c.number == claimed.attempt,
+            attempts.c.finished_at.is_(None),
+        )
         .values(finished_at=now, outcome=result.outcome, status=result.status, error=result.error)
     )
     return done.rowcount == 1
