@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,23 @@ async def test_a_reload_after_the_clock_was_set_forward_gives_no_new_budget(line
     assert await line.courier.run_once() == 0
     line.clock.advance(MINUTE)
     assert await line.courier.run_once() == 1
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_time_that_nobody_lived_through_makes_nothing_older(line: Line, *, paused: bool) -> None:
+    await line.post("a")
+    line.answer(401 if paused else 503)
+    await line.courier.run_once()
+    line.clock.advance(MINUTE)
+    line.clock.set_forward(2 * DAY)
+    line.answer(503)
+    await line.courier.run_once()
+    assert await line.states() == ["pending"]
+    line.clock.advance(2 * MINUTE)
+    line.answer(202)
+    await line.courier.run_once()
+    counted = await line.store.read(partial(paused_for, key="a"))
+    assert counted == 2 * DAY + (3 * MINUTE if paused else timedelta(0))
 
 
 async def test_a_pause_and_a_lesson_outlive_a_restart(line: Line) -> None:

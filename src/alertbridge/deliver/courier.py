@@ -191,8 +191,8 @@ class Courier:
     async def start_due(self) -> int:
         """Claim as much as may be sent now, begin to send it, and return how many that were."""
         self._looked_at = self._clock.now()
-        if missed := self._continuity.missed():  # a clock set forward does not make those requests older
-            self._left = [moment + missed for moment in self._left]
+        if missed := self._continuity.missed():
+            await self._pass_over(missed)
         await self._end_quota()
         room = self._room()
         if room <= 0:
@@ -259,6 +259,16 @@ class Courier:
         since = now - limit.per
         on_disk = dispatch.recent_starts(connection, self.name, since=since)
         return sorted([*on_disk, *trials.starts(connection, self.name, since=since)]), self._left
+
+    async def _pass_over(self, missed: timedelta) -> None:
+        """A clock that was set forward, or a machine that slept, makes no request older, and nothing that waits."""
+        self._left = [moment + missed for moment in self._left]
+        now = self._clock.now()
+        if self.standing.pause is None:  # else that time is counted with the pause
+            await self._insist(
+                lambda connection: dispatch.add_pause(connection, self.name, since=now - missed, until=now),
+                unless_closing=True,
+            )
 
     async def _end_quota(self) -> None:
         """End a pause that needs no probe for that, when its time has come."""
