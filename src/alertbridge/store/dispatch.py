@@ -263,8 +263,8 @@ def expire_held(connection: Connection, destination: str, *, now: datetime, hold
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
-            among(deliveries.c.state, *ALIVE_STATES),
-            deliveries.c.state == DeliveryState.HELD.value,
+            among(deliveries.c.state, DeliveryState.HELD),
+            deliveries.c.created_at <= now - hold_for,  # by the index, whatever was paused since
             deliveries.c.created_at <= literal(now - hold_for, Instant) - deliveries.c.paused_for,
         )
         .values(

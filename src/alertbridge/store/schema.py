@@ -302,6 +302,14 @@ Index(
     sqlite_where=_alive,
     postgresql_where=_alive,
 )
+_held_back = among(deliveries.c.state, DeliveryState.HELD)
+Index(
+    "ix_deliveries_held",
+    deliveries.c.destination,
+    deliveries.c.created_at,
+    sqlite_where=_held_back,
+    postgresql_where=_held_back,
+)
 Index("ix_deliveries_settled", deliveries.c.settled_at)
 Index("ix_deliveries_key", deliveries.c.key)
 

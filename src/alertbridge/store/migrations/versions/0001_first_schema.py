@@ -128,6 +128,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state IN ('pending') AND NOT ready"),
         )
         batch_op.create_index(
+            "ix_deliveries_held",
+            ["destination", "created_at"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('held')"),
+            postgresql_where=sa.text("state IN ('held')"),
+        )
+        batch_op.create_index(
             "ix_deliveries_ready",
             ["destination", "rank", "seq"],
             unique=False,
