@@ -476,6 +476,16 @@ async def test_who_gives_up_an_end_learns_that_something_is_left_open(hand: Hand
     assert (left["state"], left["left_open"]) == ("discarded", True)
 
 
+async def test_an_end_that_may_not_have_arrived_leaves_something_open_too(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=incident)
+    await hand.stock.deliver()
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    (claim,) = await hand.stock.claim()
+    await hand.stock.settle(claim, NO_ANSWER)
+    assert (await hand.post(f"deliveries/{end}/discard", reason="x"))["left_open"]
+
+
 async def test_an_end_is_given_up_without_a_word_where_it_leaves_nothing_open(hand: Hand) -> None:
     over = await hand.stock.incident(closed_at=NOON)
     await hand.stock.delivery(incident=over)

@@ -15,7 +15,8 @@ from sqlalchemy.engine import Row
 
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
-from alertbridge.store.schema import SAID, among, attempts, deliveries, incidents
+from alertbridge.store.lines import heard
+from alertbridge.store.schema import among, deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
 _MOVED_ON = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.SKIPPED)
@@ -152,8 +153,7 @@ def discard(connection: Connection, delivery: str, *, reason: str, now: datetime
         )
     said = f"discarded by an operator: {reason}"
     left = _give_up(connection, row, DeliveryState.DISCARDED, said=said, now=now)
-    opened = end and waits is None and _last_said(connection, row) == Action.ALARMED.value
-    return replace(left, left_open=opened)
+    return replace(left, left_open=end and waits is None and bool(heard(connection, row).open))
 
 
 def skip_record(connection: Connection, incident: str, *, reason: str, now: datetime) -> Amended | None:
@@ -245,17 +245,6 @@ def _last_waiting(connection: Connection, row: Row[Any]) -> Row[Any] | None:
         .order_by(deliveries.c.seq.desc())
         .limit(1)
     ).one_or_none()
-
-
-def _last_said(connection: Connection, row: Row[Any]) -> str | None:
-    """Which action was last said on the key of a delivery, or may have been."""
-    found: str | None = connection.scalar(
-        select(attempts.c.action)
-        .where(attempts.c.destination == row.destination, attempts.c.key == row.key, SAID)
-        .order_by(attempts.c.seq.desc())
-        .limit(1)
-    )
-    return found
 
 
 def _refuse_unless_unsettled(row: Row[Any]) -> None:
