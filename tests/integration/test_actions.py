@@ -20,7 +20,7 @@ from alertbridge.store import dispatch
 from alertbridge.store.dispatch import Result
 from alertbridge.store.store import Store
 from tests.support.clock import NOON, ManualClock
-from tests.support.stock import DELIVERED, MINUTE, Stock, serving
+from tests.support.stock import DAY, DELIVERED, MINUTE, Stock, serving
 
 HIVEL = Hivel(
     name="hivel",
@@ -33,6 +33,7 @@ ELVEN = Elven(name="elven", url=Secret("http://127.0.0.1:9/elven/s3cret-token"))
 REPOSITORY = "https://github.com/acme/checkout"
 BOTH = ("repo_url", "pr_number")
 REFUSED = Result(DeliveryState.DEAD, "rejected", "422: no", None)
+NO_ANSWER = Result(DeliveryState.DEAD, "ambiguous", "no answer; given up", None)
 
 
 @dataclass
@@ -313,6 +314,25 @@ async def test_a_record_decided_without_its_destination_is_held_for_what_it_lack
     assert await hand.stock.deliver("hivel") == [record]
 
 
+async def test_a_record_that_is_held_by_a_retry_has_its_whole_time_to_be_completed(hand: Hand) -> None:
+    incident = await hand.stock.incident(destination="hivel", closed_at=NOON, reporting=Reporting.RECORD)
+    record = await hand.stock.delivery(
+        incident=incident, destination="hivel", action=Action.RECORD, state=DeliveryState.DEAD, payload={}
+    )
+    hand.stock.clock.advance(8 * DAY)
+    await hand.post(f"deliveries/{record}/retry")
+
+    async def expire() -> int:
+        now = hand.stock.clock.now()
+        return await hand.stock.store.write(
+            lambda connection: dispatch.expire_held(connection, "hivel", now=now, hold_for=7 * DAY)
+        )
+
+    assert await expire() == 0
+    hand.stock.clock.advance(7 * DAY)
+    assert await expire() == 1
+
+
 async def test_what_was_never_composed_is_refused_while_its_destination_is_not_configured(hand: Hand) -> None:
     incident = await hand.stock.incident(destination="gone")
     identifier = await hand.stock.delivery(
@@ -365,6 +385,23 @@ async def test_the_alarm_of_what_is_still_open_is_sent_again_by_itself(hand: Han
     alarm = await hand.dead()
     assert "resolved_by" not in await hand.post(f"deliveries/{alarm}/retry")
     assert [await hand.stock.deliver() for _ in range(2)] == [[alarm], []]
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_dead_alarm_is_not_sent_again_while_its_end_is_under_way(hand: Hand, *, force: bool) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.stock.delivery(incident=incident)
+    (attempt,) = await hand.stock.claim()
+    await hand.stock.settle(attempt, NO_ANSWER)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    (under_way,) = await hand.stock.claim()
+    assert under_way.id == end, "it closes what may be open"
+    answer = await hand.post(f"deliveries/{alarm}/retry", 409, force=force)
+    assert "something newer is being sent on its key right now" in answer["detail"]
+    other = await hand.stock.delivery(key="prod/f2")
+    assert await hand.stock.deliver(most=4) == [other]
+    await hand.stock.settle(under_way, REFUSED)
+    assert (await hand.post(f"deliveries/{alarm}/retry", force=force))["resolved_by"] == end
 
 
 async def test_what_was_delivered_on_another_key_is_no_hindrance(hand: Hand) -> None:
@@ -432,6 +469,51 @@ async def test_the_resolve_behind_an_alarm_that_was_given_up_has_nothing_to_clos
         "superseded",
         "superseded: there is nothing to close, the destination was not told that it is open",
     )
+
+
+async def test_the_end_of_what_is_still_to_be_told_is_not_given_up_before_it(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    alarm = await hand.stock.delivery(incident=incident)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    answer = await hand.post(f"deliveries/{end}/discard", 409, reason="x")
+    assert f"the alarmed {alarm} of its key is still to be told" in answer["detail"]
+    await hand.stock.claim()
+    await hand.post(f"deliveries/{end}/discard", 409, reason="x")
+    assert (await hand.delivery(end))["state"] == "pending"
+
+
+@pytest.mark.parametrize("told", [DELIVERED, NO_ANSWER], ids=["told", "perhaps told"])
+async def test_who_gives_up_an_end_learns_that_something_is_left_open(hand: Hand, told: Result) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=incident)
+    (claim,) = await hand.stock.claim()
+    await hand.stock.settle(claim, told)
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    left = await hand.post(f"deliveries/{end}/discard", reason="closed there by hand")
+    assert (left["state"], left["left_open"]) == ("discarded", True)
+
+
+async def test_an_end_that_may_not_have_arrived_leaves_something_open_too(hand: Hand) -> None:
+    incident = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=incident)
+    await hand.stock.deliver()
+    end = await hand.stock.delivery(incident=incident, action=Action.RESOLVED)
+    (claim,) = await hand.stock.claim()
+    await hand.stock.settle(claim, NO_ANSWER)
+    assert (await hand.post(f"deliveries/{end}/discard", reason="x"))["left_open"]
+
+
+async def test_an_end_is_given_up_without_a_word_where_it_leaves_nothing_open(hand: Hand) -> None:
+    over = await hand.stock.incident(closed_at=NOON)
+    await hand.stock.delivery(incident=over)
+    await hand.stock.deliver()
+    end = await hand.stock.delivery(incident=over, action=Action.RESOLVED)
+    again = await hand.stock.incident()
+    await hand.stock.delivery(incident=again)
+    assert "left_open" not in await hand.post(f"deliveries/{end}/discard", reason="x"), "it is open again"
+    unheard = await hand.stock.incident(key="prod/f2", closed_at=NOON)
+    end = await hand.stock.delivery(incident=unheard, key="prod/f2", action=Action.RESOLVED)
+    assert "left_open" not in await hand.post(f"deliveries/{end}/discard", reason="x"), "it never was"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -184,6 +185,27 @@ async def test_what_a_test_sends_counts_towards_the_rate_limit(bench: Bench) -> 
     await bench.post("elven/test")
     refused = await bench.post("elven/test", 409)
     assert "the rate limit leaves 1 requests now" in refused["detail"]
+
+
+async def test_a_restart_forgets_no_test(bench: Bench) -> None:
+    policy = Policy(timeout=MINUTE, max_age=MINUTE, rate_limit=RateLimit(3, MINUTE, 3))
+    bench.stations["elven"] = Station(bench.stock.courier("elven", policy=policy), "elven")
+    await bench.post("elven/test")
+    restarted = bench.stock.courier("elven", policy=policy)
+    assert await bench.stock.store.read(restarted.budget) == 1
+    await bench.stock.delivery()
+    await bench.stock.claim()
+    assert await bench.stock.store.read(restarted.budget) == 0
+    bench.stock.clock.advance(MINUTE)
+    assert await bench.stock.store.read(restarted.budget) == 3
+
+
+async def test_two_tests_at_once_share_what_is_left(bench: Bench) -> None:
+    policy = Policy(timeout=MINUTE, max_age=MINUTE, rate_limit=RateLimit(3, MINUTE, 3))
+    bench.stations["elven"] = Station(bench.stock.courier("elven", policy=policy), "elven")
+    url = "/api/v1/destinations/elven/test"
+    answers = await asyncio.gather(*(bench.client.post(url, json={}) for _ in range(2)))
+    assert sorted(answer.status for answer in answers) == [200, 409]
 
 
 @pytest.mark.parametrize(

@@ -445,16 +445,21 @@ async def test_the_rate_limit_counts_from_when_a_request_leaves_a_slow_disk(
     assert await line.courier.run_once() == 1
 
 
-async def test_a_bug_in_a_destination_loses_nothing(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("step", "outcome"), [("request", "retry"), ("interpret", "ambiguous")])
+async def test_a_bug_in_a_destination_loses_nothing_and_what_had_left_may_have_arrived(
+    line: Line, monkeypatch: pytest.MonkeyPatch, step: str, outcome: str
+) -> None:
     def broken(*_: object) -> None:
         raise KeyError("on purpose")
 
     identifier = await line.post()
     with monkeypatch.context() as patch:
-        patch.setattr(Elven, "interpret", broken)
+        patch.setattr(Elven, step, broken)
         await line.courier.run_once()
     row = await line.delivery(identifier)
     assert (row["state"], row["last_error"]) == ("pending", "internal error: KeyError")
+    assert row["last_outcome"] == outcome
+    assert line.taken() == [("a", "alarmed")] * (step == "interpret")
 
 
 async def test_what_was_in_flight_at_the_end_is_found_again(line: Line) -> None:

@@ -7,12 +7,13 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 from alertbridge.model import Action, DeliveryState, Severity
 from alertbridge.store import dispatch, outbox
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.outbox import Posting
+from alertbridge.store.schema import attempts, deliveries
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
 
@@ -104,6 +105,23 @@ async def test_a_held_record_holds_back_nobody(store: Store) -> None:
     assert [c.id for c in await claim(store)] == [ready.id]
 
 
+async def test_a_record_that_is_completed_waits_for_a_newer_one_of_its_key_that_is_under_way(
+    store: Store,
+) -> None:
+    held = posting("a", Action.RECORD, state=DeliveryState.HELD, incident="I1")
+    await post(store, held, posting("a", Action.RECORD, incident="I2"))
+    (under_way,) = await claim(store)
+
+    def complete(connection: Connection) -> None:
+        completed = update(deliveries).where(deliveries.c.id == held.id)
+        connection.execute(completed.values(state="pending", next_attempt_at=NOON))
+
+    await store.write(complete)
+    assert await claim(store) == []
+    await settle(store, under_way)
+    assert [c.id for c in await claim(store)] == [held.id]
+
+
 async def test_destinations_do_not_see_each_other(store: Store) -> None:
     await post(store, posting("a"), posting("a", destination="other"))
     assert len(await claim(store)) == 1
@@ -147,6 +165,12 @@ async def test_a_settlement_that_comes_too_late_changes_nothing(store: Store) ->
     (again,) = await claim(store)
     assert not await settle(store, lost, retry(at=99))
     assert await settle(store, again)
+    assert not await settle(store, again, retry(at=99))
+
+    def outcomes(connection: Connection) -> list[str | None]:
+        return list(connection.scalars(select(attempts.c.outcome).order_by(attempts.c.number)))
+
+    assert await store.read(outcomes) == ["ambiguous", "delivered"]
 
 
 @pytest.mark.parametrize(

@@ -371,6 +371,32 @@ async def test_a_replay_is_no_beat(ward: Ward) -> None:
     assert ward.beats == [NOON]
 
 
+@pytest.mark.parametrize("over", [False, True], ids=["it lasts", "it is over"])
+async def test_what_ended_before_a_silence_is_not_held_for_it_when_it_is_replayed(
+    ward: Ward, *, over: bool
+) -> None:
+    dog = (
+        "heartbeats:\n  - {name: dog, when: [alertname = Watchdog], every: 1m, grace: 1m, "
+        "hold_resolves: 10m, send: [elven]}\n"
+    )
+    ward.use(DROP + dog)
+    await ward.hear(firing("Watchdog", NOON))
+    for _ in range(2):
+        began = ward.clock.now()
+        await ward.hear(firing("disk", began))
+        ward.clock.advance(5 * MINUTE)
+        await ward.hear(resolved("disk", began, ward.clock.now()))
+    ward.clock.advance(60 * MINUTE)
+    await ward.hear(resolved("Watchdog", NOON, ward.clock.now()))
+    if over:
+        ward.clock.advance(MINUTE)
+        await ward.hear(firing("Watchdog", ward.clock.now()))
+        ward.clock.advance(60 * MINUTE)
+    ward.use(BOTH + dog)
+    await replay(ward, outcome="dropped")
+    assert await ward.outbox() == [*TOLD, *TOLD]
+
+
 async def test_a_replay_does_not_make_an_alert_older_than_it_is(ward: Ward) -> None:
     await ward.hear(firing("disk", NOON))
     ward.clock.advance(60 * MINUTE)

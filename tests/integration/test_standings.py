@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -165,6 +166,23 @@ async def test_a_reload_after_the_clock_was_set_forward_gives_no_new_budget(line
     assert await line.courier.run_once() == 0
     line.clock.advance(MINUTE)
     assert await line.courier.run_once() == 1
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_time_that_nobody_lived_through_makes_nothing_older(line: Line, *, paused: bool) -> None:
+    await line.post("a")
+    line.answer(401 if paused else 503)
+    await line.courier.run_once()
+    line.clock.advance(MINUTE)
+    line.clock.set_forward(2 * DAY)
+    line.answer(503)
+    await line.courier.run_once()
+    assert await line.states() == ["pending"]
+    line.clock.advance(2 * MINUTE)
+    line.answer(202)
+    await line.courier.run_once()
+    counted = await line.store.read(partial(paused_for, key="a"))
+    assert counted == 2 * DAY + (3 * MINUTE if paused else timedelta(0))
 
 
 async def test_a_pause_and_a_lesson_outlive_a_restart(line: Line) -> None:
@@ -352,6 +370,49 @@ async def test_the_time_of_a_pause_is_not_forgotten_where_its_end_cannot_be_stor
 
     assert await turn == 1
     assert await line.store.read(partial(paused_for, key="b")) == 30 * SECOND
+
+
+async def test_a_pause_that_runs_out_right_after_the_last_look_is_noticed_at_once(line: Line) -> None:
+    await line.post("a", "b")
+    line.answer(429, retry_after="30")
+    await line.courier.run_once()
+    line.clock.advance(30 * SECOND - timedelta(microseconds=1))
+    assert await line.courier.start_due() == 0
+    line.clock.advance(timedelta(microseconds=1))
+    line.courier._wake.clear()
+    resting = asyncio.create_task(line.courier._rest())
+    async with asyncio.timeout(5):
+        while not resting.done():
+            await asyncio.sleep(0.01)
+            line.clock.advance(timedelta(milliseconds=1))
+    await resting
+    assert line.clock.now() < NOON + 31 * SECOND
+
+
+async def test_a_full_disk_on_which_no_pause_can_end_does_not_keep_the_daemon_from_ending(line: Line) -> None:
+    await line.post("a", "b")
+    line.answer(202, ratelimit='"default";r=0;t=30')
+    await line.courier.run_once()
+    line.clock.advance(30 * SECOND)
+    store, refused = line.store, asyncio.Event()
+
+    async def write(_: object) -> None:
+        refused.set()
+        raise StoreError("the disk is full")
+
+    line.courier._store = replace_methods(store, write=write)
+    loop = asyncio.create_task(line.courier.run())
+    await refused.wait()
+    line.courier.close()
+    async with asyncio.timeout(5):
+        while not loop.done():
+            await asyncio.sleep(0.01)
+            line.clock.advance(SECOND)
+    await loop
+    await line.restart()
+    await line.courier.run_once()
+    assert line.reason is None
+    assert await line.store.read(standings.find) == {}
 
 
 async def test_a_quota_ends_by_itself_though_nothing_waits(line: Line) -> None:

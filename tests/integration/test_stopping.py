@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -12,10 +13,11 @@ import pytest_asyncio
 
 from alertbridge.deliver.breaker import Breaker, Opened
 from alertbridge.deliver.courier import Courier, Policy
-from alertbridge.deliver.standing import Pause, Standing
+from alertbridge.deliver.repairing import Repair
+from alertbridge.deliver.standing import QUOTA, Pause, Standing
 from alertbridge.errors import StoreFull
 from alertbridge.metrics import Metrics
-from alertbridge.model import Secret
+from alertbridge.model import DeliveryState, Secret
 from alertbridge.operate.admin import Admin, Station
 from alertbridge.operate.guard import OPERATOR, Guard
 from alertbridge.operate.metrics_page import MetricsPage
@@ -110,6 +112,32 @@ async def test_a_pause_that_came_by_itself_is_ended_too_and_counted_once(hand: H
     hand.stock.clock.advance(MINUTE)
     await hand.post("destinations/elven/resume")
     assert hand.courier.standing == Standing()
+    (claim,) = await hand.stock.claim()
+    assert claim.paused_for == 2 * MINUTE
+
+
+async def test_a_quota_that_ends_while_an_operator_lets_nothing_be_sent_is_counted_once(hand: Hand) -> None:
+    await hand.stock.delivery()
+    hand.courier.standing = Standing(Pause(QUOTA, "used up", NOON, NOON + 3 * MINUTE))
+    hand.stock.clock.advance(2 * MINUTE)
+    await hand.post("destinations/elven/pause", reason="maintenance")
+    hand.stock.clock.advance(2 * MINUTE)
+    assert await hand.courier.start_due() == 0
+    assert hand.courier.standing == Standing(), "it has run out"
+    hand.stock.clock.advance(2 * MINUTE)
+    await hand.post("destinations/elven/resume")
+    (claim,) = await hand.stock.claim()
+    assert claim.paused_for == 6 * MINUTE
+
+
+async def test_what_is_sent_again_while_it_is_paused_gets_no_more_than_its_whole_time(hand: Hand) -> None:
+    identifier = await hand.stock.delivery(state=DeliveryState.DEAD)
+    await hand.post("destinations/elven/pause", reason="maintenance")
+    hand.stock.clock.advance(MINUTE)
+    repair = partial(Repair, destinations={}, new_id=lambda: "d99", now=hand.stock.clock.now())
+    await hand.stock.store.write(lambda connection: repair(connection).retry(identifier, force=False))
+    hand.stock.clock.advance(MINUTE)
+    await hand.post("destinations/elven/resume")
     (claim,) = await hand.stock.claim()
     assert claim.paused_for == 2 * MINUTE
 

@@ -134,7 +134,7 @@ def _reopened_and_recorded_all_the_same() -> Any:
 
 
 def _opposites_do_not_wait() -> Any:
-    return patch.object(spacing, "_last_lost", lambda *_: None)
+    return patch.object(spacing, "_last_lost", lambda *_: [])
 
 
 def _nothing_is_said_once_more() -> Any:

@@ -170,3 +170,7 @@ def act(config: Path, url: str | None, path: str, body: dict[str, Any], *, as_js
         click.echo(f"delivery {left['delivery']} to {left['destination']}: {left['state']}{missing}")
     if "resolved_by" in left:
         click.echo(f"its incident is over, so {left['resolved_by']} follows and resolves it")
+    if "left_open" in left:
+        click.echo(
+            f"{left['destination']} was told that it is open, and nothing closes it now: close it there"
+        )

@@ -215,6 +215,8 @@ def _came_to(left: Mapping[str, Any], action: str) -> Iterator[str]:
     yield f"{left['done']} of {left['matched']} {_DEEDS[action]}"
     if "resolved" in left:
         yield f"alarms of incidents that are over, each followed by its resolved: {left['resolved']}"
+    if "left_open" in left:
+        yield f"told to be open, and nothing closes it now: {left['left_open']}; close it at the destination"
     for reason, number in left["reasons"].items():
         yield f"{number} refused: {reason}"
     for one in left["refusals"][:_SHOWN_REFUSALS]:

@@ -29,7 +29,7 @@ from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch, repeats, standings, stops
+from alertbridge.store import dispatch, repeats, standings, stops, trials
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
@@ -191,8 +191,8 @@ class Courier:
     async def start_due(self) -> int:
         """Claim as much as may be sent now, begin to send it, and return how many that were."""
         self._looked_at = self._clock.now()
-        if missed := self._continuity.missed():  # a clock set forward does not make those requests older
-            self._left = [moment + missed for moment in self._left]
+        if missed := self._continuity.missed():
+            await self._pass_over(missed)
         await self._end_quota()
         room = self._room()
         if room <= 0:
@@ -207,8 +207,21 @@ class Courier:
             task.add_done_callback(self._landed)
         return len(turn.claims)
 
+    async def reserve(self, number: int) -> int | None:
+        """Set so many requests aside for what goes past the outbox; where the rate limit allows fewer now, say how many."""
+
+        def work(connection: Connection) -> int | None:
+            budget, limit = self.budget(connection), self.policy.rate_limit
+            if budget is not None and budget < number:
+                return budget
+            if limit is not None:
+                trials.note(connection, self.name, number, now=self._clock.now(), per=limit.per)
+            return None
+
+        return await self._store.write(work)
+
     def spend(self) -> None:
-        """A request leaves, be it past the outbox: it counts towards the rate limit, in this process."""
+        """A request leaves, be it past the outbox: the rate limit counts from here, where the disk was slow."""
         if (limit := self.policy.rate_limit) is not None:
             self._left = [*self._left, self._clock.now()][-limit.requests :]
 
@@ -243,7 +256,19 @@ class Courier:
         self, connection: Connection, limit: RateLimit, now: datetime
     ) -> tuple[list[datetime], list[datetime]]:
         """When requests began: as it is on disk; and as they left, which is later where the disk is slow."""
-        return dispatch.recent_starts(connection, self.name, since=now - limit.per), self._left
+        since = now - limit.per
+        on_disk = dispatch.recent_starts(connection, self.name, since=since)
+        return sorted([*on_disk, *trials.starts(connection, self.name, since=since)]), self._left
+
+    async def _pass_over(self, missed: timedelta) -> None:
+        """A clock that was set forward, or a machine that slept, makes no request older, and nothing that waits."""
+        self._left = [moment + missed for moment in self._left]
+        now = self._clock.now()
+        if self.standing.pause is None:  # else that time is counted with the pause
+            await self._insist(
+                lambda connection: dispatch.add_pause(connection, self.name, since=now - missed, until=now),
+                unless_closing=True,
+            )
 
     async def _end_quota(self) -> None:
         """End a pause that needs no probe for that, when its time has come."""
@@ -257,7 +282,7 @@ class Courier:
             dispatch.add_pause(connection, self.name, since=since, until=now)
             self.remember(connection)
 
-        await self._insist(work)
+        await self._insist(work, unless_closing=True)
         self._report.stands(before, standing)
 
     def _room(self) -> int:
@@ -304,9 +329,12 @@ class Courier:
     async def _carry(self, claim: Claim) -> None:
         """One attempt, from request to settlement."""
         response: Response | None = None
+        sent = False
         began = self._clock.monotonic()
         try:
-            answer = await self._transport.post(self._destination.request(claim.payload, claim.action))
+            request = self._destination.request(claim.payload, claim.action)
+            sent = True
+            answer = await self._transport.post(request)
             if isinstance(answer, Response):
                 response = answer
                 outcome: Outcome = self._destination.interpret(answer)
@@ -314,7 +342,8 @@ class Courier:
                 outcome = answer
         except Exception as error:  # noqa: BLE001 - whatever broke here, the delivery must not be lost
             self._log.exception("delivery.broke", delivery=claim.id)
-            outcome = Retry(f"internal error: {type(error).__name__}")
+            reason = f"internal error: {type(error).__name__}"
+            outcome = Ambiguous(reason) if sent else Retry(reason)
         self._metrics.attempt_seconds.labels(self.name).observe(self._clock.monotonic() - began)
         try:
             await self._settle(claim, outcome, response)
@@ -370,14 +399,19 @@ class Courier:
             self._report.settled(claim, result, now)
         self._report.stands(before, standing)
 
-    async def _insist(self, work: Callable[[Connection], _T]) -> _T:
-        """What has happened is never given up: a full disk may get room again."""
+    async def _insist(self, work: Callable[[Connection], _T], *, unless_closing: bool = False) -> _T:
+        """What has happened is never given up: a full disk may get room again.
+
+        But `unless_closing`: what is on disk is still right for the next start, and nobody waits for this one.
+        """
         while True:
             try:
                 return await self._store.write(work)
             except StoreBroken:
                 raise
             except StoreError as error:
+                if unless_closing and self._closing:
+                    raise
                 self._log.error("delivery.unsettled", error=str(error))
                 await self._clock.sleep(_STORE_AGAIN)
 
@@ -401,7 +435,7 @@ class Courier:
         now, looked_at = self._clock.now(), self._looked_at
         due = [now + _IDLE]
         obstacle = self.standing.obstacle
-        if obstacle is not None and not obstacle.over(now):
+        if obstacle is not None and not obstacle.over(looked_at):
             due.append(obstacle.until)
         elif self._room() > 0:  # with everything under way, only what lands matters
             due += await self._store.read(lambda connection: self._next_due(connection, looked_at))

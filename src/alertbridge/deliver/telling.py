@@ -113,10 +113,15 @@ class Teller:
         return self._report(await self._store.write(work))
 
     async def give_up(self, deployment: Deployment, *, error: str) -> tuple[Kept, ...]:
-        """No forge will say which pull request a deployment brought, and `error` says why."""
+        """No forge will say which pull request a deployment brought, and `error` says why.
+
+        Where more was told of it since `deployment` was read, nothing is given up: it is asked about anew.
+        """
         now = self._clock.now()
 
         def work(connection: Connection) -> list[Kept]:
+            if deployments.find(connection, deployment.id) != deployment:
+                return []
             deployments.not_resolved(connection, deployment.id, error=error, again=None, counts=True)
             return [self._settle(connection, deployment, self._present(), now)]
 

@@ -105,9 +105,12 @@ class Vigil:
         return True
 
     def _hold(self, heartbeat: Heartbeat, alert: Alert, now: datetime) -> Hold | None:
-        """While it is silent, and from its return for the span given what had ended before that."""
+        """While it is silent, and from its return for the span given what had ended before that.
+
+        What was heard before that silence, and is decided only now, or once more, has nothing to do with it.
+        """
         silence = self._silence(heartbeat.name)
-        if silence is None or not heartbeat.hold or not heartbeat.vouches_for(alert):
+        if silence is None or now < silence.since or not heartbeat.hold or not heartbeat.vouches_for(alert):
             return None
         if all(
             one.alert.source != alert.source for one in self._all_beats() if one.heartbeat == heartbeat.name

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Self, TypeAlias, TypeVar
@@ -118,10 +117,16 @@ class Actions:
                 404, "Not found", f'there is no "{identifier}"; what is finished is deleted in time'
             )
         self._wake()
-        shown = {**asdict(left), "missing": [*left.missing]}
-        if left.resolved_by is None:
-            del shown["resolved_by"]
-        return said(shown)
+        return said(
+            {
+                "incident": left.incident,
+                "destination": left.destination,
+                "delivery": left.delivery,
+                "state": left.state,
+                "missing": [*left.missing],
+                **left.aftermath,
+            }
+        )
 
     async def _do(self, action: str, act: _Act[_B], identifier: str, asked: _B, *, by: str) -> Amended | None:
         """Act and note it, in one transaction; and tell of it once it is on disk."""
@@ -131,7 +136,7 @@ class Actions:
         def work(connection: Connection) -> Amended | None:
             left = act(connection, identifier, asked, now)
             if left is not None:
-                noted = amend.with_its_end(detail, left)
+                noted = {**detail, **left.aftermath}
                 entry = Entry(by, action, left.incident, left.delivery, left.destination, noted)
                 audit.note(connection, entry, now=now)
             return left
@@ -146,7 +151,7 @@ class Actions:
                 delivery=left.delivery,
                 state=left.state and left.state.value,
                 missing=list(left.missing),
-                detail=detail,
+                detail={**detail, **left.aftermath},
             )
         return left
 

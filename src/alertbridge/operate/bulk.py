@@ -105,6 +105,7 @@ class _Tally:
     matched: int
     done: int = 0
     resolved: int = 0
+    left_open: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     refusals: list[JSON] = field(default_factory=list)
 
@@ -112,6 +113,7 @@ class _Tally:
         if isinstance(result, Amended):
             self.done += 1
             self.resolved += result.resolved_by is not None
+            self.left_open += result.left_open
             return
         self.reasons[result] += 1
         if len(self.refusals) < _MOST_REFUSALS:
@@ -121,8 +123,8 @@ class _Tally:
         return {"matched": self.matched, "done": self.done, "refused": self.reasons.total()}
 
     def in_the_end(self) -> dict[str, JSON]:
-        resolved: dict[str, JSON] = {"resolved": self.resolved} if self.resolved else {}
-        return {**self.so_far(), **resolved}
+        follows: dict[str, JSON] = {"resolved": self.resolved, "left_open": self.left_open}
+        return {**self.so_far(), **{name: number for name, number in follows.items() if number}}
 
 
 class Bulk:
@@ -210,7 +212,7 @@ class Bulk:
             return str(error)
         assert left is not None, "it was found in this transaction"
         detail = asked.model_dump(mode="json", exclude_none=True, exclude={"count", "dry_run"})
-        noted = amend.with_its_end({"filter": detail}, left)
+        noted = {"filter": detail, **left.aftermath}
         entry = Entry(by, asked.ACTION, left.incident, delivery, left.destination, noted)
         audit.note(connection, entry, now=now)
         return left

@@ -48,8 +48,7 @@ class Checkups:
     """Sends past the outbox, also while the destination is paused, and tells what was answered and how long it took.
 
     Answers 200 whether all went well or not (`ok`), 404, or 409 where the rate limit leaves no room. What is sent counts
-    towards that limit until the daemon is restarted. `line` makes the way to the destination of that name; `clean` takes secrets out of
-    what is told.
+    towards that limit. `line` makes the way to the destination of that name; `clean` takes secrets out of what is told.
     """
 
     def __init__(
@@ -86,9 +85,9 @@ class Checkups:
         line = self._line(name)
         plan = checkup(line.destination, self._new_id(), now=self._clock.now())
         courier = self._stations[name].courier
-        budget = await self._store.read(courier.budget)
-        if budget is not None and budget < len(plan.steps):
-            detail = f"the rate limit leaves {budget} requests now, and a test sends {len(plan.steps)}; try again later"
+        left = await courier.reserve(len(plan.steps))
+        if left is not None:
+            detail = f"the rate limit leaves {left} requests now, and a test sends {len(plan.steps)}; try again later"
             return problem(409, "Not possible", detail)
         tried = await self._try(line, plan, courier.spend)
         good, finding = verdict(plan, [(one.outcome, one.status) for one in tried])

@@ -73,9 +73,9 @@ class Stopping:
         def work(connection: Connection) -> None:
             stop = stops.find(connection).get(name)
             began = [one.since for one in (stop, pause) if one is not None]
+            stops.lift(connection, name)
             if began:
                 dispatch.add_pause(connection, name, since=min(began), until=now)
-            stops.lift(connection, name)
             courier.remember(connection)
             audit.note(connection, Entry(by, "resume", destination=name), now=now)
 

@@ -6,7 +6,7 @@ Each function says what it did by the row it leaves behind, or raises NotPossibl
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,14 +15,11 @@ from sqlalchemy.engine import Row
 
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
-from alertbridge.store.schema import deliveries, incidents
+from alertbridge.store.lines import heard
+from alertbridge.store.schema import among, deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
-_MOVED_ON = (
-    DeliveryState.DELIVERED.value,
-    DeliveryState.SUPERSEDED.value,
-    DeliveryState.SKIPPED.value,
-)
+_MOVED_ON = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.SKIPPED)
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
 
@@ -34,7 +31,8 @@ class NotPossible(AlertbridgeError):  # noqa: N818 - names what happened, as err
 class Amended:
     """A delivery as it is left; None where an incident is not over, and has none yet.
 
-    `resolved_by` is the `resolved` that follows the alarm of an incident that is over.
+    `resolved_by` is the `resolved` that follows the alarm of an incident that is over. `left_open` says that the
+    destination was told, or may have been, that something is open which is over.
     """
 
     incident: str
@@ -43,18 +41,21 @@ class Amended:
     state: DeliveryState | None
     missing: tuple[str, ...] = ()
     resolved_by: str | None = None
+    left_open: bool = False
 
-
-def with_its_end(detail: Mapping[str, JSON], left: Amended) -> dict[str, JSON]:
-    """What the audit keeps of a deed: also what follows by itself."""
-    return {**detail, **({"resolved_by": left.resolved_by} if left.resolved_by else {})}
+    @property
+    def aftermath(self) -> dict[str, JSON]:
+        """What follows by itself; only what there is."""
+        follows: dict[str, JSON] = {"resolved_by": self.resolved_by} if self.resolved_by else {}
+        return {**follows, **({"left_open": True} if self.left_open else {})}
 
 
 def sendable(connection: Connection, delivery: str, *, force: bool, now: datetime) -> Row[Any] | None:
     """The delivery, if it may be sent again; None if there is no such delivery.
 
     A dead `alarmed` or `resolved` is refused where something newer was delivered on its key, since it would undo that,
-    unless `force`; a record while its incident may still open again, since that would make a second one.
+    unless `force`, and while something newer is being sent there; a record while its incident may still open again, since
+    that would make a second one.
     """
     row = _find(connection, delivery)
     if row is None:
@@ -69,7 +70,11 @@ def sendable(connection: Connection, delivery: str, *, force: bool, now: datetim
     until = _reopenable_until(connection, row)
     if until is not None and until > now:
         raise NotPossible(f"its incident may open again until {instant(until)}; the record waits for that")
-    if state is DeliveryState.DEAD and not force and _overtaken(connection, row):
+    if state is DeliveryState.DEAD and _newer(connection, row, DeliveryState.SENDING):
+        raise NotPossible(
+            "something newer is being sent on its key right now; try again when its attempt is over"
+        )
+    if state is DeliveryState.DEAD and not force and _newer(connection, row, *_MOVED_ON):
         raise NotPossible(
             "something newer was delivered on its key, or was not worth saying any more, which this would undo; "
             "with force it is sent all the same"
@@ -131,13 +136,24 @@ def open_there(connection: Connection, row: Row[Any]) -> str | None:
 
 
 def discard(connection: Connection, delivery: str, *, reason: str, now: datetime) -> Amended | None:
-    """Give it up for good; None if there is no such delivery."""
+    """Give it up for good; None if there is no such delivery.
+
+    A `resolved` is refused while an alarm waits that it would have closed: that would open what is over.
+    """
     row = _find(connection, delivery)
     if row is None:
         return None
-    return _give_up(
-        connection, row, DeliveryState.DISCARDED, said=f"discarded by an operator: {reason}", now=now
-    )
+    _refuse_unless_unsettled(row)
+    end = row.action == Action.RESOLVED.value and open_there(connection, row) is None
+    waits = _last_waiting(connection, row) if end else None
+    if waits is not None and waits.action == Action.ALARMED.value:
+        raise NotPossible(
+            f"the alarmed {waits.id} of its key is still to be told, and nothing would close what that opens; "
+            "discard that first"
+        )
+    said = f"discarded by an operator: {reason}"
+    left = _give_up(connection, row, DeliveryState.DISCARDED, said=said, now=now)
+    return replace(left, left_open=end and waits is None and bool(heard(connection, row).open))
 
 
 def skip_record(connection: Connection, incident: str, *, reason: str, now: datetime) -> Amended | None:
@@ -204,25 +220,45 @@ def _reopenable_until(connection: Connection, row: Row[Any]) -> datetime | None:
     return connection.scalar(select(incidents.c.reopen_until).where(incidents.c.id == row.incident))
 
 
-def _overtaken(connection: Connection, row: Row[Any]) -> bool:
-    """Whether something newer was delivered on its key, or was not worth saying; records do not overtake each other."""
+def _newer(connection: Connection, row: Row[Any], *states: DeliveryState) -> bool:
+    """Whether something newer on its key is in one of these states; records do not overtake each other."""
     newer = exists().where(
         deliveries.c.destination == row.destination,
         deliveries.c.key == row.key,
         deliveries.c.seq > row.seq,
-        deliveries.c.state.in_(_MOVED_ON),
+        deliveries.c.state.in_([state.value for state in states]),
     )
     return row.action in _LIFECYCLE and bool(connection.scalar(select(newer)))
 
 
-def _give_up(
-    connection: Connection, row: Row[Any], state: DeliveryState, *, said: str, now: datetime
-) -> Amended:
+def _last_waiting(connection: Connection, row: Row[Any]) -> Row[Any] | None:
+    """What else is to be said on the key of a delivery, the last of it."""
+    return connection.execute(
+        select(deliveries)
+        .where(
+            deliveries.c.destination == row.destination,
+            deliveries.c.key == row.key,
+            deliveries.c.id != row.id,
+            among(deliveries.c.state, DeliveryState.PENDING, DeliveryState.SENDING),
+            deliveries.c.action.in_(_LIFECYCLE),
+        )
+        .order_by(deliveries.c.seq.desc())
+        .limit(1)
+    ).one_or_none()
+
+
+def _refuse_unless_unsettled(row: Row[Any]) -> None:
     found = DeliveryState(row.state)
     if found is DeliveryState.SENDING:
         raise NotPossible("it is being sent right now; try again when its attempt is over")
     if found not in {*_WAITING, DeliveryState.DEAD}:
         raise NotPossible(f"it is {found.value} already")
+
+
+def _give_up(
+    connection: Connection, row: Row[Any], state: DeliveryState, *, said: str, now: datetime
+) -> Amended:
+    _refuse_unless_unsettled(row)
     _change(connection, row, state, next_attempt_at=None, settled_at=now, last_error=said)
     return _amended(row, state)
 

@@ -20,16 +20,22 @@ from alertbridge.store.schema import ALIVE_STATES, among, deliveries, deployment
 
 def put(connection: Connection, said: Deployment, *, now: datetime) -> Deployment:
     """Keep a word on a deployment, in one row by its id; return all that is known of it now."""
-    row = connection.execute(select(deployments).where(deployments.c.id == said.id)).one_or_none()
-    known = said if row is None else told_again(_deployment(row), said)
+    before = find(connection, said.id)
+    known = said if before is None else told_again(before, said)
     if not known.pr_number:
         known = replace(known, pr_number=_merged_by(connection, known))
     values = _values(known)
-    if row is None:
+    if before is None:
         connection.execute(insert(deployments).values(id=known.id, told_at=now, **values))
     else:
         connection.execute(update(deployments).where(deployments.c.id == known.id).values(values))
     return known
+
+
+def find(connection: Connection, deployment: str) -> Deployment | None:
+    """All that is known of a deployment; None if it is gone."""
+    row = connection.execute(select(deployments).where(deployments.c.id == deployment)).one_or_none()
+    return None if row is None else _deployment(row)
 
 
 def put_merge(connection: Connection, merge: Merge) -> list[Deployment]:
@@ -120,10 +126,7 @@ def resolve(connection: Connection, deployment: str, pr_number: str) -> Deployme
         .where(deployments.c.id == deployment, deployments.c.pr_number == "")
         .values(pr_number=pr_number, resolve_at=None, resolve_error=None)
     )
-    if not done.rowcount:
-        return None
-    row = connection.execute(select(deployments).where(deployments.c.id == deployment)).one()
-    return _deployment(row)
+    return find(connection, deployment) if done.rowcount else None
 
 
 def not_resolved(

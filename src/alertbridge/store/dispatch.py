@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState
-from alertbridge.store import spacing
+from alertbridge.store import spacing, stops
 from alertbridge.store.lines import LIFECYCLE, converge
 from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
 
@@ -100,19 +100,11 @@ def claim(
         keys = {row.key for row in rows if row.action in LIFECYCLE}
         if keys and converge(connection, destination, keys, collapse=collapse, now=now):
             continue  # what follows on those keys takes its turn among these
-        ready = []
-        put_off = {}
-        for row in rows:
-            due = spacing.earliest(
-                connection, row, now=now, key_interval=key_interval, landing_time=landing_time
-            )
-            if due > now:  # it makes room for what is due behind it
-                put_off[row.id] = due
-            else:
-                ready.append(row)
-                if len(taken) + len(ready) == most:
-                    break
-        _put_off(connection, put_off)
+        put_off = spacing.earliest(
+            connection, rows, now=now, key_interval=key_interval, landing_time=landing_time
+        )
+        _put_off(connection, put_off)  # it makes room for what is due behind it
+        ready = [row for row in rows if row.id not in put_off][: most - len(taken)]
         _mark_sending(connection, ready)
         taken += ready
     claims = [_claim(row, now) for row in taken]
@@ -170,8 +162,9 @@ def _first(destination: str, most: int) -> Any:
             ~exists().where(
                 ahead.c.destination == deliveries.c.destination,
                 ahead.c.key == deliveries.c.key,
-                ahead.c.seq < deliveries.c.seq,
                 among(ahead.c.state, *_AHEAD),
+                # What was held, or dead, may have let something newer go ahead.
+                or_(ahead.c.seq < deliveries.c.seq, among(ahead.c.state, DeliveryState.SENDING)),
             ),
         )
         .order_by(deliveries.c.rank, deliveries.c.seq)
@@ -192,7 +185,8 @@ def _put_off(connection: Connection, until: Mapping[str, datetime]) -> None:
 def settle(connection: Connection, claimed: Claim, result: Result, *, now: datetime) -> bool:
     """Leave a claimed delivery as its attempt made it.
 
-    The guard on state and attempt makes a late settlement of an attempt that was given up harmless: it returns False.
+    The guards on state and attempt make a late settlement of an attempt that was given up, or is settled, harmless: it
+    returns False.
     """
     final = result.state not in {DeliveryState.PENDING, DeliveryState.HELD}
     done = connection.execute(
@@ -215,7 +209,11 @@ def settle(connection: Connection, claimed: Claim, result: Result, *, now: datet
     )
     connection.execute(
         update(attempts)
-        .where(attempts.c.delivery == claimed.id, attempts.c.number == claimed.attempt)
+        .where(
+            attempts.c.delivery == claimed.id,
+            attempts.c.number == claimed.attempt,
+            attempts.c.finished_at.is_(None),
+        )
         .values(finished_at=now, outcome=result.outcome, status=result.status, error=result.error)
     )
     return done.rowcount == 1
@@ -257,14 +255,17 @@ def recover(connection: Connection, *, now: datetime) -> int:
 
 
 def expire_held(connection: Connection, destination: str, *, now: datetime, hold_for: timedelta) -> int:
-    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator."""
+    """Give up held deliveries that nobody completed in time: they are dead, in front of an operator.
+
+    One that was sent again by hand, and only then found to lack something, has its whole time from there.
+    """
     done = connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
-            among(deliveries.c.state, *ALIVE_STATES),
-            deliveries.c.state == DeliveryState.HELD.value,
-            deliveries.c.created_at <= now - hold_for,
+            among(deliveries.c.state, DeliveryState.HELD),
+            deliveries.c.created_at <= now - hold_for,  # by the index, whatever was paused since
+            deliveries.c.created_at <= literal(now - hold_for, Instant) - deliveries.c.paused_for,
         )
         .values(
             state=DeliveryState.DEAD.value,
@@ -276,17 +277,26 @@ def expire_held(connection: Connection, destination: str, *, now: datetime, hold
 
 
 def add_pause(connection: Connection, destination: str, *, since: datetime, until: datetime) -> None:
-    """Let the time that a destination was paused not count to the age of what waited there."""
+    """Let the time that a destination was paused not count to the age of what waited there.
+
+    From where an operator stopped it on, that is left to whoever lifts the stop.
+    """
+    stop = stops.find(connection).get(destination)
+    until = until if stop is None else min(until, stop.since)
     since = min(since, until)  # the clock may have been set back
     began = case((deliveries.c.created_at > since, deliveries.c.created_at), else_=literal(since, Instant))
+    counted = deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span)
+    most = type_coerce(literal(until, Instant) - deliveries.c.created_at, Span)
     connection.execute(
         update(deliveries)
         .where(
             deliveries.c.destination == destination,
             among(deliveries.c.state, *_AHEAD),
             deliveries.c.created_at <= until,
+            deliveries.c.paused_for < most,
         )
-        .values(paused_for=deliveries.c.paused_for + type_coerce(literal(until, Instant) - began, Span))
+        # Of what was sent again meanwhile, all time before that counts as paused already.
+        .values(paused_for=case((counted > most, most), else_=counted))
     )
 
 

@@ -141,6 +141,11 @@ def converge(
     return frozenset(one.id for one in dropped)
 
 
+def heard(connection: Connection, delivery: Row[Any]) -> Said:
+    """What its destination has heard on the key of a delivery, or may have heard."""
+    return _said(connection, [delivery])[delivery.key]
+
+
 def _reduced(line: Sequence[Row[Any]], said: Said, *, collapse: bool) -> tuple[Dropped, ...]:
     """What is being sent is said in any case: whatever follows counts from there."""
     unsent = [_unsent(row) for row in line]

@@ -302,6 +302,14 @@ Index(
     sqlite_where=_alive,
     postgresql_where=_alive,
 )
+_held_back = among(deliveries.c.state, DeliveryState.HELD)
+Index(
+    "ix_deliveries_held",
+    deliveries.c.destination,
+    deliveries.c.created_at,
+    sqlite_where=_held_back,
+    postgresql_where=_held_back,
+)
 Index("ix_deliveries_settled", deliveries.c.settled_at)
 Index("ix_deliveries_key", deliveries.c.key)
 
@@ -360,6 +368,16 @@ Index(
 )
 _unfinished = attempts.c.finished_at.is_(None)
 Index("ix_attempts_unfinished", attempts.c.delivery, sqlite_where=_unfinished, postgresql_where=_unfinished)
+
+# Requests past the outbox: the rate limit counts them beside the attempts.
+trials = Table(
+    "trials",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=True),
+    Column("destination", Text, nullable=False),
+    Column("started_at", Instant, nullable=False),
+)
+Index("ix_trials_destination", trials.c.destination, trials.c.started_at)
 
 audit = Table(
     "audit",

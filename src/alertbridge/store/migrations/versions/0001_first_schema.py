@@ -128,6 +128,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("state IN ('pending') AND NOT ready"),
         )
         batch_op.create_index(
+            "ix_deliveries_held",
+            ["destination", "created_at"],
+            unique=False,
+            sqlite_where=sa.text("state IN ('held')"),
+            postgresql_where=sa.text("state IN ('held')"),
+        )
+        batch_op.create_index(
             "ix_deliveries_ready",
             ["destination", "rank", "seq"],
             unique=False,
@@ -297,6 +304,21 @@ def upgrade() -> None:
         sa.Column("since", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("destination", name=op.f("pk_stops")),
     )
+    op.create_table(
+        "trials",
+        sa.Column(
+            "seq",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=True,
+            nullable=False,
+        ),
+        sa.Column("destination", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_trials")),
+    )
+    with op.batch_alter_table("trials", schema=None) as batch_op:
+        batch_op.create_index("ix_trials_destination", ["destination", "started_at"], unique=False)
+
     op.create_table(
         "standings",
         sa.Column("destination", sa.Text(), nullable=False),
