@@ -13,8 +13,8 @@ from sqlalchemy import Connection, event
 
 from alertbridge.model import Severity
 from alertbridge.store import dispatch, outbox
+from alertbridge.store.columns import to_microseconds
 from alertbridge.store.dispatch import Claim
-from alertbridge.store.schema import to_microseconds
 from alertbridge.store.store import Store
 from tests.support.line import Outbox, lost, moment
 

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, text
 from alertbridge.errors import StoreBroken, StoreError, StoreFull, StoreLocked
 from alertbridge.model import Event, EventOutcome
 from alertbridge.store import inbox, migrate
+from alertbridge.store.columns import to_microseconds
 from alertbridge.store.engine import lock, translate
-from alertbridge.store.schema import metadata, to_microseconds
+from alertbridge.store.schema import metadata
 from alertbridge.store.store import Store
 from tests.support.clock import NOON
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, text
 
-from alertbridge.store.schema import to_microseconds
+from alertbridge.store.columns import to_microseconds
 from tests.support.clock import NOON
 
 

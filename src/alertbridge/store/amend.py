@@ -15,8 +15,9 @@ from sqlalchemy.engine import Row
 
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
+from alertbridge.store.columns import among
 from alertbridge.store.lines import heard
-from alertbridge.store.schema import among, deliveries, incidents
+from alertbridge.store.schema import deliveries, incidents
 
 _LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
 _MOVED_ON = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.SKIPPED)

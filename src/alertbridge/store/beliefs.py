@@ -11,7 +11,8 @@ from sqlalchemy import BindParameter, Connection, and_, bindparam, func, select
 
 from alertbridge.incidents.beliefs import Beliefs, Believed
 from alertbridge.model import EventOutcome
-from alertbridge.store.schema import alerts, among, doubts, events, incidents, members
+from alertbridge.store.columns import among
+from alertbridge.store.schema import alerts, doubts, events, incidents, members
 
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
 _MOST_WAITING = 200  # events

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Text, cast, func, select
 
 from alertbridge.model import DeliveryState
 from alertbridge.store import inbox
-from alertbridge.store.schema import ALIVE_STATES, among, deliveries, incidents
+from alertbridge.store.columns import among
+from alertbridge.store.schema import ALIVE_STATES, deliveries, incidents
 
 ALIVE = among(deliveries.c.state, *ALIVE_STATES)
 _WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)

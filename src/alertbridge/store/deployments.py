@@ -14,8 +14,9 @@ from sqlalchemy.engine import Row
 from alertbridge.deployments.choose import Sought
 from alertbridge.deployments.deployment import Deployment, Merge, Status, told_again
 from alertbridge.model import Action, DeliveryState, instant
+from alertbridge.store.columns import among
 from alertbridge.store.listings import Item, Page, Wanted
-from alertbridge.store.schema import ALIVE_STATES, among, deliveries, deployments, incidents, merges
+from alertbridge.store.schema import ALIVE_STATES, deliveries, deployments, incidents, merges
 
 
 def put(connection: Connection, said: Deployment, *, now: datetime) -> Deployment:

@@ -15,16 +15,8 @@ from alertbridge.incidents.digest import KEY_PREFIX, RULE, Opening
 from alertbridge.incidents.state import Changes, Incident
 from alertbridge.model import Action, DeliveryState, Severity
 from alertbridge.store import ledger
-from alertbridge.store.schema import (
-    AMBIGUOUS,
-    Instant,
-    among,
-    attempts,
-    deliveries,
-    digests,
-    incidents,
-    said,
-)
+from alertbridge.store.columns import Instant, among
+from alertbridge.store.schema import AMBIGUOUS, attempts, deliveries, digests, incidents, said
 
 _MOST = 1000  # openings that are folded at once: nothing else is written meanwhile
 _AFTER_PREFIX = KEY_PREFIX[:-1] + chr(ord(KEY_PREFIX[-1]) + 1)

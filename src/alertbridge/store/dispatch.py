@@ -27,8 +27,9 @@ from sqlalchemy.engine import Row
 
 from alertbridge.model import JSON, Action, DeliveryState
 from alertbridge.store import spacing, stops
+from alertbridge.store.columns import Instant, Span, among
 from alertbridge.store.lines import LIFECYCLE, converge
-from alertbridge.store.schema import ALIVE_STATES, Instant, Span, among, attempts, deliveries
+from alertbridge.store.schema import ALIVE_STATES, attempts, deliveries
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Table, and_, delete, func, insert, or_, selec
 from alertbridge.incidents.vigil import Beat, Silence, Vigil
 from alertbridge.model import AlertId, DeliveryState
 from alertbridge.rules.heartbeat import Heartbeat
+from alertbridge.store.columns import among
 from alertbridge.store.schema import (
-    among,
     beats,
     deliveries,
     doubts,

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from alertbridge.incidents.state import Verdict
 from alertbridge.model import JSON, Event, EventOutcome
-from alertbridge.store.schema import Instant, among, events, to_microseconds
+from alertbridge.store.columns import Instant, among, to_microseconds
+from alertbridge.store.schema import events
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from sqlalchemy.engine import Row
 
 from alertbridge.incidents.convergence import Dropped, Said, Unsent, Word, reduce
 from alertbridge.model import Action, DeliveryState
-from alertbridge.store.schema import SAID, Heard, Instant, among, attempts, deliveries, said
+from alertbridge.store.columns import Instant, among
+from alertbridge.store.schema import SAID, Heard, attempts, deliveries, said
 
 _CHUNK = 5000  # far below the 32,766 parameters that one SQLite statement may have
 LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, bindparam, insert, update
 
 from alertbridge.incidents.precedence import rank
 from alertbridge.model import JSON, Action, DeliveryState, Severity
-from alertbridge.store.schema import Instant, deliveries
+from alertbridge.store.columns import Instant
+from alertbridge.store.schema import deliveries
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Text, exists, insert, select, type_coerce
 from alertbridge.incidents.convergence import Word, contradicts
 from alertbridge.incidents.precedence import rank
 from alertbridge.model import Action, DeliveryState, Severity
+from alertbridge.store.columns import among
 from alertbridge.store.dispatch import Claim
 from alertbridge.store.lines import LIFECYCLE
-from alertbridge.store.schema import AMBIGUOUS, SAID, Heard, among, attempts, deliveries
+from alertbridge.store.schema import AMBIGUOUS, SAID, Heard, attempts, deliveries
 
 _BELIEVED = timedelta(hours=1)  # no request lands later than that
 _MOST = 20  # attempts that are looked at

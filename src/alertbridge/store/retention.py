@@ -27,13 +27,13 @@ from sqlalchemy import (
 )
 
 from alertbridge.model import DeliveryState, EventOutcome
+from alertbridge.store.columns import among
 from alertbridge.store.lines import LIFECYCLE
 from alertbridge.store.schema import (
     ALIVE_STATES,
     CLOSED,
     QUIET,
     alerts,
-    among,
     deliveries,
     deployments,
     digests,

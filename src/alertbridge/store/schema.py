@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     ColumnElement,
-    Dialect,
     ForeignKey,
     FromClause,
     Index,
@@ -22,67 +19,15 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
-    TypeDecorator,
     UniqueConstraint,
     and_,
     literal_column,
     or_,
 )
-from typing_extensions import override
 
 from alertbridge.deployments.deployment import Status
 from alertbridge.model import Action, DeliveryState, EventOutcome, Reporting, Resend
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def to_microseconds(moment: datetime) -> int:
-    """Microseconds since 1970 in UTC, exact."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware UTC datetime, stored as microseconds since 1970: sorts, compares and indexes on every engine."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
-        return None if value is None else to_microseconds(value)
-
-    @override
-    def process_result_value(self, value: int | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
-
-
-class Span(TypeDecorator[timedelta]):
-    """A timedelta, stored as microseconds."""
-
-    impl = BigInteger
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: timedelta | None, dialect: Dialect) -> int | None:
-        return None if value is None else value // _MICROSECOND
-
-    @override
-    def process_result_value(self, value: int | None, dialect: Dialect) -> timedelta | None:
-        return None if value is None else timedelta(microseconds=value)
-
-
-def _one_of(column: str, words: type[StrEnum]) -> CheckConstraint:
-    listed = ", ".join(f"'{word.value}'" for word in words)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-def among(column: ColumnElement[str], *words: StrEnum) -> ColumnElement[bool]:
-    """Whether `column` is one of these words, said as literals.
-
-    Partial indexes are declared with it and queries must ask with it: of a parameter SQLite cannot tell that the index serves.
-    """
-    return column.in_([literal_column(f"'{word.value}'") for word in words])
+from alertbridge.store.columns import Instant, Span, among, one_of
 
 
 class Heard(StrEnum):
@@ -125,7 +70,7 @@ events = Table(
     Column("adopted", Text),  # why it was read from a peer, where nobody posted it
     Column("by_hand", Text),  # who said it and why, where an operator did
     Column("replay_of", Text),  # the event that it is, decided once more
-    _one_of("outcome", EventOutcome),
+    one_of("outcome", EventOutcome),
     sqlite_autoincrement=True,
 )
 _undecided = among(events.c.outcome, EventOutcome.RECEIVED)
@@ -156,8 +101,8 @@ incidents = Table(
     Column("reopen_until", Instant),
     Column("content", JSON, nullable=False),
     Column("inferred", Boolean, nullable=False),
-    _one_of("reporting", Reporting),
-    _one_of("resend", Resend),
+    one_of("reporting", Reporting),
+    one_of("resend", Resend),
 )
 # One key at one destination is one incident: the database itself refuses a second open one.
 _open = incidents.c.closed_at.is_(None)
@@ -263,8 +208,8 @@ deliveries = Table(
     Column("created_at", Instant, nullable=False),
     Column("delivered_at", Instant),
     Column("settled_at", Instant),
-    _one_of("action", Action),
-    _one_of("state", DeliveryState),
+    one_of("action", Action),
+    one_of("state", DeliveryState),
     sqlite_autoincrement=True,
 )
 _later = and_(among(deliveries.c.state, DeliveryState.PENDING), ~deliveries.c.ready)
@@ -413,7 +358,7 @@ deployments = Table(
     Column("resolve_at", Instant),  # when a forge is to be asked for the pull request of its commit
     Column("resolve_attempts", Integer, nullable=False, server_default="0"),
     Column("resolve_error", Text),
-    _one_of("status", Status),
+    one_of("status", Status),
     sqlite_autoincrement=True,
 )
 Index("ix_deployments_service", deployments.c.service, deployments.c.finished_at)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select
 
 from alertbridge.model import DeliveryState, EventOutcome
-from alertbridge.store.schema import ALIVE_STATES, among, deliveries, events
+from alertbridge.store.columns import among
+from alertbridge.store.schema import ALIVE_STATES, deliveries, events
 
 
 @dataclass(frozen=True, slots=True)
