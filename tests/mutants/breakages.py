@@ -276,15 +276,15 @@ BREAKAGES = (
     Breakage(
         "budget-forgets",
         "a restart gives a new budget",
-        f"{DELIVER}/courier.py",
-        "on_disk = dispatch.recent_starts(connection, self.name, since=since)",
+        f"{DELIVER}/allowance.py",
+        "on_disk = dispatch.recent_starts(connection, self._destination, since=since)",
         "on_disk = self._left",
         ("tests/integration/test_courier.py", "tests/integration/test_standings.py"),
     ),
     Breakage(
         "clock-forward-is-budget",
         "a clock set forward gives a new budget",
-        f"{DELIVER}/courier.py",
+        f"{DELIVER}/allowance.py",
         "self._left = [moment + missed for moment in self._left]",
         "self._left = list(self._left)",
         ("tests/integration/test_courier.py",),

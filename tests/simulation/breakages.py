@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 
 from alertbridge.clock import Continuity, SystemClock
 from alertbridge.config.secrets import Redactor
-from alertbridge.deliver import budget, courier, retry
+from alertbridge.deliver import allowance, budget, courier, retry
 from alertbridge.deliver.courier import Courier
 from alertbridge.deliver.fleet import Fleet
 from alertbridge.deliver.posting import Postings
@@ -75,7 +75,7 @@ def _settlement_given_up_on_a_full_disk() -> Any:
 def _one_request_too_many() -> Any:
     keep = budget.available
     return patch.object(
-        courier, "available", lambda limit, *rest: keep(replace(limit, requests=limit.requests + 1), *rest)
+        allowance, "available", lambda limit, *rest: keep(replace(limit, requests=limit.requests + 1), *rest)
     )
 
 

@@ -15,7 +15,8 @@ import structlog
 from sqlalchemy import Connection
 
 from alertbridge.clock import Clock, Continuity, rest
-from alertbridge.deliver.budget import RateLimit, available, next_start
+from alertbridge.deliver.allowance import Allowance
+from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.digester import Digester, Folded
 from alertbridge.deliver.learning import effective
 from alertbridge.deliver.memory import kept, recalled
@@ -29,7 +30,7 @@ from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
 from alertbridge.model import Ambiguous, Delivered, DeliveryState, Outcome, Response, Retry
-from alertbridge.store import dispatch, repeats, standings, stops, trials
+from alertbridge.store import dispatch, repeats, standings, stops
 from alertbridge.store.dispatch import Claim, Result
 from alertbridge.store.standings import Kept
 from alertbridge.store.store import Store
@@ -119,7 +120,7 @@ class Courier:
         self._closing = False
         self._flying: set[asyncio.Task[None]] = set()
         self._looked_at = clock.now()
-        self._left: list[datetime] = []  # when requests left, as far back as the rate limit counts
+        self._allowance = Allowance(destination=self.name)
         self._continuity = Continuity(clock)
         self._report = Report(destination=self.name, metrics=metrics, clean=clean)
         self._log = structlog.get_logger().bind(destination=self.name)
@@ -148,7 +149,8 @@ class Courier:
 
     def succeed(self, other: Courier) -> None:
         """Count what `other` has sent as its own; that one claims nothing more."""
-        self._left, self._continuity = other._left, other._continuity
+        self._allowance.succeed(other._allowance)
+        self._continuity = other._continuity
 
     def hasten(self) -> None:
         """If it is paused, let a probe go at once."""
@@ -215,7 +217,7 @@ class Courier:
             if budget is not None and budget < number:
                 return budget
             if limit is not None:
-                trials.note(connection, self.name, number, now=self._clock.now(), per=limit.per)
+                self._allowance.set_aside(connection, number, limit, now=self._clock.now())
             return None
 
         return await self._store.write(work)
@@ -223,7 +225,7 @@ class Courier:
     def spend(self) -> None:
         """A request leaves, be it past the outbox: the rate limit counts from here, where the disk was slow."""
         if (limit := self.policy.rate_limit) is not None:
-            self._left = [*self._left, self._clock.now()][-limit.requests :]
+            self._allowance.spend(limit, now=self._clock.now())
 
     async def _turn(self, room: int) -> _Turn:
         """Look at the outbox once, and tell what was done there besides."""
@@ -247,22 +249,11 @@ class Courier:
     def budget(self, connection: Connection) -> int | None:
         """How many requests the rate limit allows right now; None where there is no limit."""
         limit = self.limit
-        if limit is None:
-            return None
-        now = self._clock.now()
-        return min(available(limit, starts, now) for starts in self._starts(connection, limit, now))
-
-    def _starts(
-        self, connection: Connection, limit: RateLimit, now: datetime
-    ) -> tuple[list[datetime], list[datetime]]:
-        """When requests began: as it is on disk; and as they left, which is later where the disk is slow."""
-        since = now - limit.per
-        on_disk = dispatch.recent_starts(connection, self.name, since=since)
-        return sorted([*on_disk, *trials.starts(connection, self.name, since=since)]), self._left
+        return None if limit is None else self._allowance.allowed(connection, limit, now=self._clock.now())
 
     async def _pass_over(self, missed: timedelta) -> None:
         """A clock that was set forward, or a machine that slept, makes no request older, and nothing that waits."""
-        self._left = [moment + missed for moment in self._left]
+        self._allowance.pass_over(missed)
         now = self._clock.now()
         if self.standing.pause is None:  # else that time is counted with the pause
             await self._insist(
@@ -448,7 +439,7 @@ class Courier:
             due.append(moment)
         limit = self.limit
         if limit is not None:
-            due.append(max(next_start(limit, starts, now) for starts in self._starts(connection, limit, now)))
+            due.append(self._allowance.next(connection, limit, now=now))
         return due
 
 
