@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
+from tempfile import gettempdir
 from textwrap import dedent
 from typing import IO, Any
 
@@ -40,10 +42,24 @@ rules:
 """
 
 
-# Below the ports that the system gives to whoever asks for any, and apart from those of other processes of the same run:
-# whoever still knocks at the port of a daemon that was killed must not reach another's.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_PORTS = cycle(range(12_000 + 600 * (_WORKER % 30), 12_600 + 600 * (_WORKER % 30)))
+def _ports() -> Iterator[int]:
+    """Below the ports that the system gives to whoever asks for any, and apart from those of every other test process.
+
+    Whoever still knocks at the port of a daemon that was killed must not reach another's.
+    """
+    for first in range(12_000, 30_000, 200):
+        with suppress(OSError):
+            lock = os.open(Path(gettempdir()) / f"alertbridge-tests-{first}.lock", os.O_RDWR | os.O_CREAT)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # for as long as this process lives
+            except OSError:
+                os.close(lock)
+                raise
+            return cycle(range(first, first + 200))
+    raise AssertionError("all ports are taken by other tests")
+
+
+_PORTS = _ports()
 
 
 def free_port() -> int:
