@@ -61,7 +61,7 @@ def _order_of_keys_ignored() -> Any:
 
 
 def _settlement_given_up_on_a_full_disk() -> Any:
-    async def insist(self: Courier, work: Callable[[Connection], bool]) -> bool:
+    async def insist(self: Courier, work: Callable[[Connection], Any], **_: Any) -> Any:
         try:
             return await self._store.write(work)
         except StoreBroken:
