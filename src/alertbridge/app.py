@@ -153,7 +153,7 @@ class App:
             "daemon.started",
             version=__version__,
             listen=f"{settings.server.host}:{self.port}",
-            database=str(self._path),
+            database=str(self._path.absolute()),
             rules=len(self.configuration.rulebook.rules),
             rules_hash=self.configuration.rulebook.hash,
         )

@@ -308,6 +308,9 @@ async def test_the_breaker_lets_one_probe_go_and_then_the_rest(line: Line) -> No
     assert await line.states() == ["delivered"] * 40
     said = [(one["event"], one["reason"]) for one in logs if one["event"].startswith("destination.")]
     assert said == [("destination.paused", "breaker"), ("destination.resumed", "breaker")]
+    moments = [one.get("until") or one.get("next_attempt_at") for one in logs]
+    assert all(moment.endswith("Z") for moment in moments if moment), "as everywhere else"
+    assert any(moments)
 
 
 async def test_time_in_which_the_breaker_is_open_counts_to_the_age(line: Line) -> None:

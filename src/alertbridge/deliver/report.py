@@ -12,7 +12,7 @@ from alertbridge.deliver.learning import effective
 from alertbridge.deliver.standing import Standing
 from alertbridge.incidents.state import Incident
 from alertbridge.metrics import Metrics
-from alertbridge.model import DeliveryState
+from alertbridge.model import DeliveryState, instant
 from alertbridge.store.dispatch import Claim, Result
 
 
@@ -46,7 +46,7 @@ class Report:
             state=result.state.value,
             status=result.status,
             error=result.error,
-            next_attempt_at=result.next_attempt_at.isoformat() if result.next_attempt_at else None,
+            next_attempt_at=instant(result.next_attempt_at) if result.next_attempt_at else None,
         )
 
     def digested(self, folded: Folded | None, ended: Iterable[Incident]) -> None:
@@ -81,7 +81,7 @@ class Report:
                 "destination.paused",
                 reason=obstacle.reason,
                 detail=self._clean(obstacle.detail),
-                until=obstacle.until.isoformat(),
+                until=instant(obstacle.until),
             )
         if obstacle is None and was is not None:
             self._log.info("destination.resumed", reason=was.reason)

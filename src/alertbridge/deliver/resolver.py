@@ -16,7 +16,7 @@ from alertbridge.deployments.deployment import Deployment
 from alertbridge.deployments.forges import Answer, Forge, Found, NotFound, Unclear, understand
 from alertbridge.errors import StoreBroken, StoreError
 from alertbridge.metrics import Metrics
-from alertbridge.model import Response
+from alertbridge.model import Response, instant
 from alertbridge.store import deployments
 from alertbridge.store.store import Store
 
@@ -145,7 +145,7 @@ class Resolver:
             repo_url=deployment.repo_url,
             commit=deployment.commit,
             error=error,
-            again=again.isoformat() if again else None,
+            again=instant(again) if again else None,
         )
 
     async def _rest(self) -> None:
