@@ -19,6 +19,7 @@ from typing_extensions import override
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.courier import Courier, Policy
 from alertbridge.deliver.fleet import Fleet
+from alertbridge.deliver.learning import Lesson
 from alertbridge.deliver.transport import Route, Transport
 from alertbridge.destinations.elven import Elven
 from alertbridge.errors import StoreError
@@ -166,6 +167,27 @@ async def test_a_reload_after_the_clock_was_set_forward_gives_no_new_budget(line
     assert await line.courier.run_once() == 0
     line.clock.advance(MINUTE)
     assert await line.courier.run_once() == 1
+
+
+async def test_a_clock_set_forward_after_a_restart_gives_no_new_budget(line: Line) -> None:
+    line.policy = replace(POLICY, rate_limit=RateLimit(2, MINUTE, 2))
+    await line.restart()
+    await line.post("a", "b", "c")
+    assert await line.courier.run_once() == 2
+    await line.restart()
+    line.clock.set_forward(60 * MINUTE)
+    assert await line.courier.run_once() == 0
+    line.clock.advance(MINUTE)
+    assert await line.courier.run_once() == 1
+
+
+async def test_it_is_looked_again_when_more_is_allowed_after_a_429(line: Line) -> None:
+    limit = RateLimit(10, MINUTE, 10)
+    line.policy = replace(POLICY, rate_limit=limit)
+    await line.restart()
+    line.courier.standing = replace(line.courier.standing, lesson=Lesson(limit, 5, NOON))
+    due = await line.store.read(lambda connection: line.courier._next_due(connection, NOON + 5 * SECOND))
+    assert NOON + MINUTE in due
 
 
 @pytest.mark.parametrize("paused", [False, True])

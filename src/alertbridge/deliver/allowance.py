@@ -17,6 +17,10 @@ class Allowance:
         self._destination = destination
         self._left: list[datetime] = []  # when requests left, as far back as the rate limit counts
 
+    def recount(self, connection: Connection, limit: RateLimit, *, now: datetime) -> None:
+        """Count what earlier runs have sent, for as long as it counts."""
+        self._left = self._on_disk(connection, since=now - limit.per)[-limit.requests :]
+
     def spend(self, limit: RateLimit, *, now: datetime) -> None:
         """A request leaves: later than stands on the disk, where that was slow."""
         self._left = [*self._left, now][-limit.requests :]
@@ -45,6 +49,8 @@ class Allowance:
         self, connection: Connection, limit: RateLimit, now: datetime
     ) -> tuple[list[datetime], list[datetime]]:
         """When requests began: as it is on disk; and as they left."""
-        since = now - limit.per
+        return self._on_disk(connection, since=now - limit.per), self._left
+
+    def _on_disk(self, connection: Connection, *, since: datetime) -> list[datetime]:
         on_disk = dispatch.recent_starts(connection, self._destination, since=since)
-        return sorted([*on_disk, *trials.starts(connection, self._destination, since=since)]), self._left
+        return sorted([*on_disk, *trials.starts(connection, self._destination, since=since)])

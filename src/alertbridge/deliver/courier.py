@@ -18,7 +18,7 @@ from alertbridge.clock import Clock, Continuity, rest
 from alertbridge.deliver.allowance import Allowance
 from alertbridge.deliver.budget import RateLimit
 from alertbridge.deliver.digester import Digester, Folded
-from alertbridge.deliver.learning import effective
+from alertbridge.deliver.learning import effective, next_rise
 from alertbridge.deliver.memory import kept, recalled
 from alertbridge.deliver.report import Report
 from alertbridge.deliver.retry import settle
@@ -146,6 +146,11 @@ class Courier:
     def recall(self, found: Kept) -> None:
         """Stand as an earlier run has left it."""
         self.standing = recalled(found, now=self._clock.now())
+
+    def recount(self, connection: Connection) -> None:
+        """Count towards the rate limit what earlier runs have sent."""
+        if (limit := self.policy.rate_limit) is not None:
+            self._allowance.recount(connection, limit, now=self._clock.now())
 
     def succeed(self, other: Courier) -> None:
         """Count what `other` has sent as its own; that one claims nothing more."""
@@ -440,6 +445,8 @@ class Courier:
         limit = self.limit
         if limit is not None:
             due.append(self._allowance.next(connection, limit, now=now))
+            if (rise := next_rise(self.policy.rate_limit or limit, self.standing.lesson, now)) is not None:
+                due.append(rise)
         return due
 
 

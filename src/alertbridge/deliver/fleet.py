@@ -53,11 +53,16 @@ class Fleet:
 
     async def start(self) -> None:
         """Make every courier ready, each standing as the last run has left it, and let it run."""
-        known = await self._store.read(standings.find)
+        known = await self._store.read(self._recount)
         for name, courier in self.couriers.items():
             courier.recall(known.get(name, Kept()))
             await courier.open()
             self._begin(_loop(name), courier.run())
+
+    def _recount(self, connection: Connection) -> Mapping[str, Kept]:
+        for courier in self.couriers.values():
+            courier.recount(connection)
+        return standings.find(connection)
 
     def wake(self) -> None:
         """Something was posted."""

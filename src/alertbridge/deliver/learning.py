@@ -30,6 +30,14 @@ def effective(limit: RateLimit, lesson: Lesson | None, now: datetime) -> RateLim
     return RateLimit(allowed, limit.per, max(1, limit.burst * allowed // limit.requests))
 
 
+def next_rise(limit: RateLimit, lesson: Lesson | None, now: datetime) -> datetime | None:
+    """When more is allowed than now, since another window has passed without a 429; None where all is allowed."""
+    if lesson is None or effective(limit, lesson, now).requests == limit.requests:
+        return None
+    windows = max(0, (now - lesson.since) // limit.per)
+    return lesson.since + (windows + 1) * limit.per
+
+
 def taught(
     limit: RateLimit, lesson: Lesson | None, *, started_at: datetime, now: datetime, probe: bool
 ) -> Lesson:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alertbridge.deliver.budget import RateLimit, next_start
-from alertbridge.deliver.learning import Lesson, effective, taught
+from alertbridge.deliver.learning import Lesson, effective, next_rise, taught
 from tests.support.clock import NOON
 
 MINUTE = timedelta(minutes=1)
@@ -100,6 +100,19 @@ def test_another_limit_begins_without_what_was_learned_of_this_one() -> None:
     other = RateLimit(90, 5 * MINUTE, 20)
     assert effective(other, lesson, NOON) == other
     assert taught(other, lesson, started_at=NOON, now=NOON + MINUTE, probe=False).allowed == 45
+
+
+def test_it_is_known_when_more_is_allowed_again() -> None:
+    lesson = taught(LIMIT, None, started_at=NOON, now=NOON, probe=False)
+    now, rises = NOON, 0
+    while (rise := next_rise(LIMIT, lesson, now)) is not None:
+        before = effective(LIMIT, lesson, rise - timedelta(microseconds=1)).requests
+        assert before == effective(LIMIT, lesson, now).requests
+        assert effective(LIMIT, lesson, rise).requests > before
+        now, rises = rise, rises + 1
+    assert rises == 5
+    assert effective(LIMIT, lesson, now) == LIMIT
+    assert next_rise(LIMIT, None, NOON) is None
 
 
 def test_a_clock_that_was_set_back_by_more_than_a_window_forgets_it() -> None:
