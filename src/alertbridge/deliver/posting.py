@@ -12,7 +12,7 @@ from alertbridge.destinations import Destination
 from alertbridge.incidents.state import Announcement, Changes, Incident, State
 from alertbridge.model import Action, Composed, DeliveryState, Message, Reporting, Severity
 from alertbridge.store import outbox
-from alertbridge.store.lines import converge
+from alertbridge.store.lines import LIFECYCLE, converge
 from alertbridge.store.outbox import Posting
 
 
@@ -67,7 +67,7 @@ class Postings:
         outbox.post(connection, self._postings, now=self._now)
         lines: dict[str, dict[str, None]] = {}
         for one in self._postings:
-            if one.action in _LIFECYCLE and one.state is DeliveryState.PENDING:
+            if one.action in LIFECYCLE and one.state is DeliveryState.PENDING:
                 lines.setdefault(one.destination, {})[one.key] = None
         for destination, keys in lines.items():
             collapse = destination in self._collapsing
@@ -146,4 +146,3 @@ def message(incident: Incident, action: Action, severity: Severity) -> Message:
 
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)
-_LIFECYCLE = (Action.ALARMED, Action.RESOLVED)

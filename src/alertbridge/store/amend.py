@@ -16,10 +16,9 @@ from sqlalchemy.engine import Row
 from alertbridge.errors import AlertbridgeError
 from alertbridge.model import JSON, Action, Composed, DeliveryState, instant
 from alertbridge.store.columns import among
-from alertbridge.store.lines import heard
+from alertbridge.store.lines import LIFECYCLE, heard
 from alertbridge.store.schema import deliveries, incidents
 
-_LIFECYCLE = (Action.ALARMED.value, Action.RESOLVED.value)
 _MOVED_ON = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED, DeliveryState.SKIPPED)
 _WAITING = (DeliveryState.HELD, DeliveryState.PENDING)
 
@@ -229,7 +228,7 @@ def _newer(connection: Connection, row: Row[Any], *states: DeliveryState) -> boo
         deliveries.c.seq > row.seq,
         deliveries.c.state.in_([state.value for state in states]),
     )
-    return row.action in _LIFECYCLE and bool(connection.scalar(select(newer)))
+    return row.action in LIFECYCLE and bool(connection.scalar(select(newer)))
 
 
 def _last_waiting(connection: Connection, row: Row[Any]) -> Row[Any] | None:
@@ -241,7 +240,7 @@ def _last_waiting(connection: Connection, row: Row[Any]) -> Row[Any] | None:
             deliveries.c.key == row.key,
             deliveries.c.id != row.id,
             among(deliveries.c.state, DeliveryState.PENDING, DeliveryState.SENDING),
-            deliveries.c.action.in_(_LIFECYCLE),
+            deliveries.c.action.in_(LIFECYCLE),
         )
         .order_by(deliveries.c.seq.desc())
         .limit(1)

@@ -17,10 +17,10 @@ from alertbridge.incidents.decide import decide
 from alertbridge.incidents.state import Doubt, Heard, State
 from alertbridge.model import Action, AlertId, DeliveryState, Event, Notification
 from alertbridge.pipeline import Bridge, render, second_thought, understand
+from alertbridge.store.lines import LIFECYCLE
 from alertbridge.store.outbox import Posting
 
 _UNSENT = (DeliveryState.PENDING, DeliveryState.HELD)
-_LIFECYCLE = (Action.ALARMED, Action.RESOLVED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class World:
         new = [posting for posting in postings.entries if posting.state is not DeliveryState.SUPERSEDED]
         self._waiting += new
         self._announced |= {one.incident for one in new if one.action is Action.ALARMED}
-        for place in dict.fromkeys((one.destination, one.key) for one in new if one.action in _LIFECYCLE):
+        for place in dict.fromkeys((one.destination, one.key) for one in new if one.action in LIFECYCLE):
             self._converge(*place)
 
     def _converge(self, destination: str, key: str) -> None:
@@ -131,7 +131,7 @@ class World:
             one
             for one in self._waiting
             if (one.destination, one.key) == (destination, key)
-            and one.action in _LIFECYCLE
+            and one.action in LIFECYCLE
             and one.state is DeliveryState.PENDING
         ]
         unsent = [Unsent(one.id, _word(one), blind=one.incident not in self._announced) for one in line]
@@ -148,7 +148,7 @@ class World:
         due = [posting for posting in self._waiting if posting.due_at <= self.now]
         self._waiting = [posting for posting in self._waiting if posting.due_at > self.now]
         for posting in due:
-            if posting.state is DeliveryState.PENDING and posting.action in _LIFECYCLE:
+            if posting.state is DeliveryState.PENDING and posting.action in LIFECYCLE:
                 self._last_words[posting.destination, posting.key] = _word(posting)
             skipped = posting.state is DeliveryState.SKIPPED
             self.said.append(
