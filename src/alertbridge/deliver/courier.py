@@ -442,10 +442,10 @@ class Courier:
         due = []
         if (moment := dispatch.next_due(connection, self.name, now=now)) is not None:
             due.append(moment)
-        limit = self.limit
+        limit, lesson = self.policy.rate_limit, self.standing.lesson
         if limit is not None:
-            due.append(self._allowance.next(connection, limit, now=now))
-            if (rise := next_rise(self.policy.rate_limit or limit, self.standing.lesson, now)) is not None:
+            due.append(self._allowance.next(connection, effective(limit, lesson, now), now=now))
+            if (rise := next_rise(limit, lesson, now)) is not None:
                 due.append(rise)
         return due
 

@@ -53,13 +53,14 @@ class Fleet:
 
     async def start(self) -> None:
         """Make every courier ready, each standing as the last run has left it, and let it run."""
-        known = await self._store.read(self._recount)
+        known = await self._store.read(self._look_back)
         for name, courier in self.couriers.items():
             courier.recall(known.get(name, Kept()))
             await courier.open()
             self._begin(_loop(name), courier.run())
 
-    def _recount(self, connection: Connection) -> Mapping[str, Kept]:
+    def _look_back(self, connection: Connection) -> Mapping[str, Kept]:
+        """How each stood at the end of the last run; and what was sent then counts on."""
         for courier in self.couriers.values():
             courier.recount(connection)
         return standings.find(connection)

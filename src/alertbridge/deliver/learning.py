@@ -25,8 +25,7 @@ def effective(limit: RateLimit, lesson: Lesson | None, now: datetime) -> RateLim
     """The limit that holds now; the burst shrinks as the whole does."""
     if lesson is None or lesson.limit != limit or lesson.since - now > limit.per:  # a clock that was set back
         return limit
-    windows = max(0, (now - lesson.since) // limit.per)
-    allowed = min(limit.requests, max(1, lesson.allowed) + windows * _step(limit))
+    allowed = min(limit.requests, max(1, lesson.allowed) + _windows(lesson, now) * _step(limit))
     return RateLimit(allowed, limit.per, max(1, limit.burst * allowed // limit.requests))
 
 
@@ -34,8 +33,7 @@ def next_rise(limit: RateLimit, lesson: Lesson | None, now: datetime) -> datetim
     """When more is allowed than now, since another window has passed without a 429; None where all is allowed."""
     if lesson is None or effective(limit, lesson, now).requests == limit.requests:
         return None
-    windows = max(0, (now - lesson.since) // limit.per)
-    return lesson.since + (windows + 1) * limit.per
+    return lesson.since + (_windows(lesson, now) + 1) * limit.per
 
 
 def taught(
@@ -51,6 +49,11 @@ def taught(
     if probe or (known is not None and started_at <= known.since <= now):
         return Lesson(limit, allowed, now)
     return Lesson(limit, max(_step(limit), allowed // 2), now)
+
+
+def _windows(lesson: Lesson, now: datetime) -> int:
+    """How many windows have passed since."""
+    return max(0, (now - lesson.since) // lesson.limit.per)
 
 
 def _step(limit: RateLimit) -> int:
