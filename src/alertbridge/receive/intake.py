@@ -78,8 +78,8 @@ class Intake:
     """Says whether a request may be taken, from the events that wait to be decided and from the free space.
 
     `free` gives the bytes that the filesystem of the database has left; it is asked for every request, and what comes
-    between two measures is reckoned with as what waits. What is low has
-    to recover a little beyond its mark before anything is taken again, so that the answer does not flicker.
+    between two measures is reckoned with as what waits. What is low has to recover a little beyond its mark before
+    anything is taken again, so that the answer does not flicker.
     """
 
     def __init__(self, *, limits: Limits, free: Callable[[], int], clock: Clock, metrics: Metrics) -> None:
